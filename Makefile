@@ -1,0 +1,80 @@
+# Stowage: kubectl plugins for capacity and scheduling. `make help` lists the targets.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+TOOLS := bin/tools
+DEMO := examples/fleet.yaml
+
+##@ Development
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-zA-Z0-9_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build every binary into bin/.
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## Vet and run all tests.
+	$(GO) vet ./...
+	$(GO) test ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks.
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: demo
+demo: build ## Explain the example fleet, without a cluster.
+	bin/kubectl-why_pending --snapshot $(DEMO) --all -A
+	@echo
+	bin/kubectl-why_pending --snapshot $(DEMO) -n nlp
+
+##@ Checks and generated files
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Lint the code.
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: generate
+generate: $(TOOLS)/controller-gen ## Write all generated files.
+	hack/update-all.sh
+
+.PHONY: verify
+verify: $(TOOLS)/controller-gen ## Check that all generated files are up to date.
+	hack/verify-all.sh
+
+.PHONY: update-golden
+update-golden: ## Record the golden files of the command tests.
+	$(GO) test ./plugins/... -update
+
+##@ Release
+
+.PHONY: dist
+dist: $(TOOLS)/goreleaser ## Build the release archives into dist/, without publishing.
+	$(TOOLS)/goreleaser release --snapshot --clean
+
+##@ Tools
+
+.PHONY: tools
+tools: $(addprefix $(TOOLS)/,controller-gen golangci-lint goreleaser validate-krew-manifest) ## Build every tool into bin/tools.
+
+$(TOOLS)/controller-gen: hack/tools/codegen/go.mod
+	cd $(<D) && $(GO) build -o $(CURDIR)/$(TOOLS)/ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+$(TOOLS)/golangci-lint: hack/tools/lint/go.mod
+	cd $(<D) && $(GO) build -o $(CURDIR)/$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(TOOLS)/goreleaser: hack/tools/release/go.mod
+	cd $(<D) && $(GO) build -o $(CURDIR)/$(TOOLS)/ github.com/goreleaser/goreleaser/v2
+
+$(TOOLS)/validate-krew-manifest: hack/tools/release/go.mod
+	cd $(<D) && $(GO) build -o $(CURDIR)/$(TOOLS)/ sigs.k8s.io/krew/cmd/validate-krew-manifest
+
+# The lab brings its own targets: lab, lab-down, agree.
+-include hack/lab/lab.mk

@@ -1,0 +1,14 @@
+# A real control plane on this machine, with a fleet on it. See hack/lab/main.go and test/lab/doc.go.
+LAB_NAME ?= stowage
+FLEET ?= example
+
+.PHONY: lab lab-down lab-build
+
+lab: ## Start the lab LAB_NAME with FLEET (example, openb, none) and write .lab/kubeconfig
+	@go run ./hack/lab up --name $(LAB_NAME) --fleet $(FLEET)
+
+lab-down: ## End the lab LAB_NAME
+	@go run ./hack/lab down --name $(LAB_NAME)
+
+lab-build: ## Build the lab's binaries, once a version
+	@hack/lab/build.sh >/dev/null

@@ -1,0 +1,283 @@
+// Command lab starts and ends a control plane that outlives it, with a fleet on it: "make lab", "make lab-down".
+//
+//	go run ./hack/lab up   [--name NAME] [--fleet example|openb|none]
+//	go run ./hack/lab load [--name NAME] --fleet example|openb
+//	go run ./hack/lab down [--name NAME]
+//
+// A lab is the directory .lab/NAME, see package test/lab. Its kubeconfig is .lab/NAME/kubeconfig; the default
+// lab's is linked at .lab/kubeconfig too. Progress goes to stderr, what to export to stdout.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/informers"
+	corelisters "k8s.io/client-go/listers/core/v1"
+
+	"github.com/stowage-dev/stowage/test/fleet"
+	"github.com/stowage-dev/stowage/test/lab"
+)
+
+// defaultName is the lab whose kubeconfig is linked at .lab/kubeconfig.
+const defaultName = "stowage"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newCommand(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags, and where to write.
+type options struct {
+	root, name, fleet, openB string
+	out, progress            io.Writer
+}
+
+func newCommand(out, progress io.Writer) *cobra.Command {
+	o := &options{out: out, progress: progress}
+	cmd := &cobra.Command{
+		Use: "lab", Short: "A real control plane on this machine, with a fleet on it",
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return o.complete() },
+	}
+	cmd.PersistentFlags().StringVar(&o.root, "root", ".", "the repository")
+	cmd.PersistentFlags().StringVar(&o.name, "name", defaultName, "name of the lab")
+	cmd.PersistentFlags().StringVar(&o.openB, "openb-dir", "", "where the openb trace is (default $OPENB_DIR, else ../shared/data)")
+	add := func(use, short, defaultFleet string, run func(*options, context.Context) error) {
+		sub := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			return run(o, c.Context())
+		}}
+		if defaultFleet != "" {
+			sub.Flags().StringVar(&o.fleet, "fleet", defaultFleet, "what to load: example, openb or none")
+		}
+		cmd.AddCommand(sub)
+	}
+	add("up", "Start the lab and load a fleet", "example", (*options).up)
+	add("load", "Load a fleet into the running lab", "example", (*options).load)
+	add("down", "End the lab", "", (*options).down)
+	return cmd
+}
+
+// complete checks the flags and fills in what depends on them.
+func (o *options) complete() error {
+	if problems := validation.IsDNS1123Label(o.name); len(problems) > 0 {
+		return fmt.Errorf("--name %q: %s", o.name, strings.Join(problems, "; "))
+	}
+	if o.openB == "" {
+		o.openB = fleet.OpenBDir(o.root)
+	}
+	return nil
+}
+
+// dir is the lab's directory.
+func (o *options) dir() string { return filepath.Join(o.root, ".lab", o.name) }
+
+// link is where the default lab's kubeconfig is to be found.
+func (o *options) link() string { return filepath.Join(o.root, ".lab", "kubeconfig") }
+
+// up starts the lab. Until all of it succeeded, the lab ends with this process.
+func (o *options) up(ctx context.Context) error {
+	if _, err := os.Stat(o.dir()); err == nil {
+		return fmt.Errorf("lab %s is there already: end it with make lab-down LAB_NAME=%s, or choose another LAB_NAME", o.name, o.name)
+	}
+	f, err := o.read()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	l, err := lab.Start(ctx, lab.Options{Dir: o.dir(), Log: o.progress})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(o.progress, "lab: control plane up in %s\n", since(began))
+	if err := o.fill(ctx, l, f); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	kubeconfig, err := o.publish(l)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	fmt.Fprintf(o.out, "export KUBECONFIG=%s\n", kubeconfig)
+	return l.Detach()
+}
+
+// publish links the default lab's kubeconfig and returns the path to export.
+func (o *options) publish(l *lab.Lab) (string, error) {
+	if o.name != defaultName {
+		return l.Kubeconfig(), nil
+	}
+	if err := os.Remove(o.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err := os.Symlink(filepath.Join(o.name, "kubeconfig"), o.link()); err != nil {
+		return "", err
+	}
+	return filepath.Abs(o.link())
+}
+
+// load loads a fleet into the running lab.
+func (o *options) load(ctx context.Context) error {
+	f, err := o.read()
+	if err != nil {
+		return err
+	}
+	l, err := lab.Open(o.dir())
+	if err != nil {
+		return fmt.Errorf("%w; start it with make lab LAB_NAME=%s", err, o.name)
+	}
+	return o.fill(ctx, l, f)
+}
+
+// down ends the lab: what up started, and nothing else.
+func (o *options) down(context.Context) error {
+	if _, err := os.Stat(o.dir()); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(o.progress, "lab: no lab %s\n", o.name)
+		return nil
+	}
+	if err := lab.Remove(o.dir()); err != nil {
+		return err
+	}
+	if o.name == defaultName {
+		if err := os.Remove(o.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	fmt.Fprintf(o.progress, "lab: %s is gone\n", o.name)
+	return nil
+}
+
+// read returns the fleet that was asked for.
+func (o *options) read() (*fleet.Fleet, error) {
+	switch o.fleet {
+	case "example":
+		return fleet.Example()
+	case "openb":
+		return fleet.OpenB(o.openB, fleet.OpenBDefault)
+	case "none":
+		return &fleet.Fleet{}, nil
+	}
+	return nil, fmt.Errorf("--fleet %q: expected example, openb or none", o.fleet)
+}
+
+// fill creates the fleet's objects and waits until the scheduler has judged every pod.
+func (o *options) fill(ctx context.Context, l *lab.Lab, f *fleet.Fleet) error {
+	if len(f.Nodes) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := informers.NewSharedInformerFactory(l.Client(), 0)
+	nodes, pods := watched.Core().V1().Nodes().Lister(), watched.Core().V1().Pods().Lister()
+	nodesSynced, podsSynced := watched.Core().V1().Nodes().Informer().HasSynced, watched.Core().V1().Pods().Informer().HasSynced
+	watched.Start(ctx.Done())
+	began := time.Now()
+
+	objs := f.Manifests()
+	first := len(f.Namespaces) + len(f.PriorityClasses) + len(f.Nodes) // pods come when all nodes are ready
+	if err := l.CreateAll(ctx, objs[:first]...); err != nil {
+		return err
+	}
+	err := o.await(ctx, l, func() (string, bool) {
+		n := countReady(nodes)
+		return fmt.Sprintf("%d of %d nodes ready", n, len(f.Nodes)), nodesSynced() && n >= len(f.Nodes)
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.CreateAll(ctx, objs[first:]...); err != nil {
+		return err
+	}
+	err = o.await(ctx, l, func() (string, bool) {
+		bound, pending := countJudged(pods)
+		return fmt.Sprintf("%d pods bound, %d pending", bound, pending), podsSynced() && bound+pending >= len(f.Pods)
+	})
+	if err == nil {
+		fmt.Fprintf(o.progress, "lab: fleet %s loaded in %s\n", o.fleet, since(began))
+	}
+	return err
+}
+
+// await says how far things are, every fifth second and at the end, until they are done or the lab was ended.
+func (o *options) await(ctx context.Context, l *lab.Lab, state func() (said string, done bool)) error {
+	seconds := 0
+	return wait.PollUntilContextCancel(ctx, time.Second, true, func(context.Context) (bool, error) {
+		if _, err := os.Stat(l.Kubeconfig()); err != nil {
+			return false, fmt.Errorf("lab %s was ended meanwhile: %w", o.name, err)
+		}
+		said, done := state()
+		if seconds++; done || seconds%5 == 0 {
+			fmt.Fprintln(o.progress, "lab:", said)
+		}
+		return done, nil
+	})
+}
+
+// countReady counts the nodes that are ready and no longer tainted for it.
+func countReady(lister corelisters.NodeLister) (ready int) {
+	nodes, err := lister.List(labels.Everything())
+	if err != nil {
+		return 0 // a lister of everything reads memory only
+	}
+	for _, n := range nodes {
+		tainted := false
+		for _, taint := range n.Spec.Taints {
+			tainted = tainted || taint.Key == corev1.TaintNodeNotReady
+		}
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue && !tainted {
+				ready++
+			}
+		}
+	}
+	return ready
+}
+
+// countJudged counts the pods that have a node and those that the scheduler found none for.
+func countJudged(lister corelisters.PodLister) (bound, pending int) {
+	pods, err := lister.List(labels.Everything())
+	if err != nil {
+		return 0, 0 // a lister of everything reads memory only
+	}
+	for _, p := range pods {
+		switch {
+		case p.Spec.NodeName != "":
+			bound++
+		case unschedulable(p):
+			pending++
+		}
+	}
+	return bound, pending
+}
+
+func unschedulable(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return true
+		}
+	}
+	return false
+}
+
+// since is how long ago began was, in tenths of a second.
+func since(began time.Time) time.Duration {
+	return time.Since(began).Round(100 * time.Millisecond)
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	kubeversion "k8s.io/component-base/version"
+	"sigs.k8s.io/yaml"
+)
+
+// Version is what `version` prints.
+type Version struct {
+	// Client is the plugin's own version, "(devel)" for a build outside a release.
+	Client string `json:"clientVersion"`
+	// Scheduler is the Kubernetes version whose scheduler plugins are linked in.
+	Scheduler string `json:"schedulerVersion"`
+	// Commit is the source revision, empty when the build did not record it.
+	Commit string `json:"gitCommit,omitempty"`
+	Go     string `json:"goVersion"`
+}
+
+// ReadVersion returns the version of the running binary, as the Go toolchain
+// recorded it from the repository's tag.
+func ReadVersion() Version {
+	found := Version{Client: "(devel)", Scheduler: "v" + kubeversion.DefaultKubeBinaryVersion}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return found
+	}
+	found.Go = info.GoVersion
+	if info.Main.Version != "" {
+		found.Client = info.Main.Version
+	}
+	for _, dependency := range info.Deps {
+		if dependency.Path == "k8s.io/kubernetes" {
+			found.Scheduler = dependency.Version
+		}
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			found.Commit = setting.Value
+		}
+	}
+	return found
+}
+
+// newVersionCommand returns the subcommand `version`.
+func newVersionCommand(env Env) *cobra.Command {
+	output := ""
+	cmd := &cobra.Command{
+		Use:                   "version",
+		DisableFlagsInUseLine: true,
+		Short:                 "Print the version of the plugin and of the scheduler in it",
+		Args:                  NoArgs,
+		ValidArgsFunction:     cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			version := ReadVersion()
+			switch output {
+			case "":
+				_, err := fmt.Fprintf(env.Out, "Client Version: %s\nScheduler Version: %s\n", version.Client, version.Scheduler)
+				return err
+			case "json":
+				encoder := json.NewEncoder(env.Out)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(version)
+			case "yaml":
+				text, err := yaml.Marshal(version)
+				if err != nil {
+					return err
+				}
+				_, err = env.Out.Write(text)
+				return err
+			}
+			return UsageErrorf(cmd, "--output %q: expected one of json, yaml%s", output, DidYouMean(output, versionFormats()))
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", output, "One of 'yaml' or 'json'.")
+	complete(cmd, "output", versionFormats)
+	return cmd
+}
+
+func versionFormats() []string { return []string{"json", "yaml"} }
+
+// NoArgs refuses arguments, in kubectl's words.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return UsageErrorf(cmd, "unexpected arguments: %v", args)
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package explain
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/simulate"
+)
+
+// All explains many pods, those alike once, and groups them by cause. The items
+// are in the pods' order; a group's remedy is the one that frees most.
+func (e *Explainer) All(ctx context.Context, pods []*corev1.Pod) (*report.PendingReport, error) {
+	items, err := e.each(ctx, pods, e.opts.NodeDetails)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := e.groups(ctx, pods, items)
+	if err != nil {
+		return nil, err
+	}
+	result := &report.PendingReport{Items: items, Groups: groups}
+	result.SetGroupVersionKind(report.GroupVersion.WithKind("PendingReport"))
+	return result, nil
+}
+
+// each explains the pods, those alike once, on every core; nodes keeps every node's
+// verdict, which for many pods on many nodes is most of the answer.
+func (e *Explainer) each(ctx context.Context, pods []*corev1.Pod, nodes bool) ([]report.PendingItem, error) {
+	kinds := e.shared.alike(e.world.snap.Pods)
+	first := map[string]int{}
+	same := make([]int, len(pods))
+	var distinct []int
+	for i, pod := range pods {
+		key := kinds.key(pod)
+		if _, ok := first[key]; !ok {
+			first[key] = i
+			distinct = append(distinct, i)
+		}
+		same[i] = first[key]
+	}
+	items := make([]report.PendingItem, len(pods))
+	if err := e.spread(ctx, pods, distinct, items, nodes); err != nil {
+		return nil, err
+	}
+	for i, pod := range pods {
+		if same[i] != i {
+			items[i] = e.likewise(items[same[i]], pod)
+		}
+	}
+	return items, nil
+}
+
+// spread explains the distinct pods, on as many goroutines as there are cores when
+// there are several.
+func (e *Explainer) spread(ctx context.Context, pods []*corev1.Pod, distinct []int, items []report.PendingItem, nodes bool) error {
+	workers := min(runtime.GOMAXPROCS(0), len(distinct))
+	if workers <= 1 {
+		return e.work(ctx, pods, distinct, items, nodes, new(atomic.Int64))
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, workers)
+	var next atomic.Int64
+	for w := range workers {
+		worker, err := e.fork()
+		if err != nil {
+			return err
+		}
+		defer worker.Close()
+		if len(distinct) > 8 {
+			worker.evictNodes, worker.thorough = 1, false
+		}
+		wg.Go(func() { errs[w] = worker.work(ctx, pods, distinct, items, nodes, &next) })
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+func (e *Explainer) work(ctx context.Context, pods []*corev1.Pod, distinct []int, items []report.PendingItem, nodes bool, next *atomic.Int64) error {
+	for {
+		n := int(next.Add(1)) - 1
+		if n >= len(distinct) {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		i := distinct[n]
+		item, err := e.Pod(ctx, pods[i])
+		if err != nil {
+			return err
+		}
+		if !nodes {
+			item.Nodes = []report.NodeVerdict{}
+		}
+		items[i] = item
+		if e.opts.Progress != nil {
+			e.opts.Progress(n+1, len(distinct))
+		}
+	}
+}
+
+// likewise is the answer for a pod that is alike another: what names the pod is
+// its own.
+func (e *Explainer) likewise(item report.PendingItem, pod *corev1.Pod) report.PendingItem {
+	own := e.newItem(pod)
+	example := fmt.Sprintf("Pod/%s/%s", item.Namespace, item.Name)
+	item.Name, item.UID, item.Workload, item.PendingSince = own.Name, own.UID, own.Workload, own.PendingSince
+	item.ClusterMessage, item.Agrees, item.Disagreement = own.ClusterMessage, report.AgreesUnknown, ""
+	remedies := make([]report.Remedy, len(item.Remedies))
+	for i, remedy := range item.Remedies {
+		remedy.Changes = slices.Clone(remedy.Changes)
+		for c := range remedy.Changes {
+			if remedy.Changes[c].Object == example {
+				remedy.Changes[c].Object = podObject(pod)
+			}
+		}
+		remedy.Command = strings.ReplaceAll(remedy.Command, " get pod "+nameOf(example)+" ", " get pod "+pod.Name+" ")
+		remedies[i] = remedy
+	}
+	item.Remedies = remedies
+	item.Autoscaler = e.autoscalerNotes(pod)
+	e.compareWithCluster(pod, &item)
+	return item
+}
+
+func nameOf(object string) string { return object[strings.LastIndexByte(object, '/')+1:] }
+
+// groups puts pods of one cause together, the largest group first.
+func (e *Explainer) groups(ctx context.Context, pods []*corev1.Pod, items []report.PendingItem) ([]report.PendingGroup, error) {
+	members := map[string][]int{}
+	for i := range items {
+		key := string(items[i].Verdict) + "\n" + groupCause(&items[i])
+		members[key] = append(members[key], i)
+	}
+	groups := make([]report.PendingGroup, 0, len(members))
+	for _, key := range sortedKeys(members) {
+		group, err := e.group(ctx, pods, items, members[key])
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, group)
+	}
+	slices.SortStableFunc(groups, func(a, b report.PendingGroup) int { return cmp.Compare(b.Pods, a.Pods) })
+	return groups, nil
+}
+
+// groupCause is the sentence that pods of one group share: the first cause, and
+// for a cause that means something else for another taint, label or claim, which.
+func groupCause(item *report.PendingItem) string {
+	if len(item.Causes) == 0 {
+		return item.Message
+	}
+	cause := item.Causes[0]
+	switch cause.Plugin {
+	case predicate.NodeResourcesFit, predicate.NodePorts, predicate.NodeUnschedulable, "":
+		return cause.Reason
+	}
+	if cause.Detail == "" {
+		return cause.Reason
+	}
+	return cause.Reason + ": " + withoutCounts(cause.Detail)
+}
+
+// withoutCounts keeps the first thing named: "gpu=t4:NoSchedule (4), ..." differs
+// between pods only by how many nodes are near.
+func withoutCounts(detail string) string {
+	first, _, _ := strings.Cut(detail, ", ")
+	if i := strings.LastIndex(first, " ("); i > 0 && strings.HasSuffix(first, ")") {
+		return first[:i]
+	}
+	return first
+}
+
+func (e *Explainer) group(ctx context.Context, pods []*corev1.Pod, items []report.PendingItem, members []int) (report.PendingGroup, error) {
+	first := &items[members[0]]
+	group := report.PendingGroup{
+		Cause: groupCause(first), Verdict: first.Verdict, Pods: len(members), Example: first.Namespace + "/" + first.Name,
+	}
+	workloads := map[string]bool{}
+	for _, i := range members {
+		workloads[items[i].Namespace+"/"+cmp.Or(items[i].Workload, items[i].Name)] = true
+		group.Members = append(group.Members, items[i].Namespace+"/"+items[i].Name)
+	}
+	slices.Sort(group.Members)
+	group.Workloads = len(workloads)
+	remedy, frees, err := e.bestRemedy(ctx, pods, items, members)
+	group.Remedy, group.RemedyFrees = remedy, frees
+	return group, err
+}
+
+// maxWeighed is how many remedies of a group are weighed by what they free.
+const maxWeighed = 3
+
+// bestRemedy is, of the remedies that most of the group's pods share, the one that
+// frees most, the gentler among equals. How many it frees is counted by placing
+// the pods one after another with the change in force, so that they do not share
+// the same room.
+func (e *Explainer) bestRemedy(ctx context.Context, pods []*corev1.Pod, items []report.PendingItem, members []int) (best *report.Remedy, most int, err error) {
+	for _, s := range sharedRemedies(items, members) {
+		frees, err := e.frees(ctx, pods, s.members, s.remedy)
+		if err != nil {
+			return nil, 0, err
+		}
+		if best == nil || frees > most {
+			best, most = s.remedy, frees
+		}
+	}
+	return best, most, nil
+}
+
+// sharedRemedy is a remedy with the pods that it is given for.
+type sharedRemedy struct {
+	remedy  *report.Remedy
+	members []int
+	rank    int
+}
+
+// sharedRemedies are the maxWeighed most shared ones, the gentler first among
+// equals.
+func sharedRemedies(items []report.PendingItem, members []int) []*sharedRemedy {
+	byText := map[string]*sharedRemedy{}
+	for _, i := range members {
+		for rank := range items[i].Remedies {
+			remedy := &items[i].Remedies[rank]
+			s, ok := byText[remedy.Description]
+			if !ok {
+				s = &sharedRemedy{remedy: remedy, rank: rank}
+				byText[remedy.Description] = s
+			}
+			s.members = append(s.members, i)
+		}
+	}
+	list := make([]*sharedRemedy, 0, len(byText))
+	for _, text := range sortedKeys(byText) {
+		list = append(list, byText[text])
+	}
+	slices.SortStableFunc(list, func(a, b *sharedRemedy) int {
+		return cmp.Or(cmp.Compare(len(b.members), len(a.members)), cmp.Compare(a.rank, b.rank))
+	})
+	return list[:min(len(list), maxWeighed)]
+}
+
+// frees counts the pods that find a place one after another once the remedy is
+// done for all of them.
+func (e *Explainer) frees(ctx context.Context, pods []*corev1.Pod, members []int, remedy *report.Remedy) (int, error) {
+	plan, ok := e.shared.plan(remedy.Description)
+	if !ok {
+		return 0, nil // A quota: no pod of it is there to place.
+	}
+	changed := make([]*corev1.Pod, 0, len(members))
+	for _, i := range members {
+		pod, err := applyOps(pods[i], plan.ops(&pods[i].Spec))
+		if err != nil {
+			return 0, err
+		}
+		changed = append(changed, pod)
+	}
+	if edits := plan.edits(); len(edits) > 0 {
+		undo, err := e.engine.Apply(edits...)
+		if err != nil {
+			return 0, err
+		}
+		defer undo()
+	}
+	simulation := simulate.New(e.engine)
+	defer simulation.Undo()
+	kinds := e.shared.alike(e.world.snap.Pods)
+	nodes, err := simulation.PlaceAll(ctx, changed, kinds.key)
+	if err != nil {
+		return 0, err
+	}
+	placed := 0
+	for _, node := range nodes {
+		if node != "" {
+			placed++
+		}
+	}
+	return placed, nil
+}

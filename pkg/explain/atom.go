@@ -1,0 +1,258 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
+)
+
+// atom is one smallest change that would remove one reason on some node.
+type atom struct {
+	kind report.RemedyKind
+	// key tells atoms apart: equal keys are the same change, but for loss.
+	key string
+	// text says what to do, as a clause in the imperative.
+	text string
+	// disturbance ranks: smaller is gentler (see the kinds below).
+	disturbance int
+	// loss is, for a lowered request, the part of it that is given up (0..1). Of
+	// atoms with the same key the one with the least loss is tried.
+	loss float64
+
+	// spec, when set, changes the pod; else edits, changes and command change the
+	// cluster.
+	spec    specPatch
+	edits   []predicate.Edit
+	changes []report.Change
+	command string
+}
+
+// The disturbance of each kind of remedy. What only widens where a pod may go
+// comes before what takes something away from it, then what changes a node for
+// everybody, what costs money, and what stops somebody else's pods.
+const (
+	disturbClaim       = 5
+	disturbSelectorFix = 8
+	disturbToleration  = 10
+	disturbSpread      = 20
+	disturbSelector    = 25
+	disturbRequest     = 30
+	disturbAffinity    = 35
+	disturbPort        = 36
+	disturbUncordon    = 40
+	disturbLabel       = 42
+	disturbUntaint     = 45
+	disturbAddNode     = 60
+	disturbEvict       = 70
+)
+
+// candidate is a set of atoms that may let the pod onto some nodes.
+type candidate struct {
+	atoms []atom
+	nodes []string
+}
+
+func (c candidate) key() string {
+	keys := make([]string, len(c.atoms))
+	for i, a := range c.atoms {
+		keys[i] = a.key
+	}
+	return strings.Join(keys, " + ")
+}
+
+func (c candidate) disturbance() int {
+	sum := 0
+	for _, a := range c.atoms {
+		sum += a.disturbance
+	}
+	return sum
+}
+
+func (c candidate) loss() float64 {
+	var sum float64
+	for _, a := range c.atoms {
+		sum += a.loss
+	}
+	return sum
+}
+
+// changesPod says whether any atom changes the pod's spec.
+func (c candidate) changesPod() bool {
+	for _, a := range c.atoms {
+		if a.spec != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// ops are all operations on a pod spec. Each atom edits a part of its own, and
+// removals of one list come from one atom, so indices stay valid.
+func (c candidate) ops(spec *corev1.PodSpec) []op {
+	var ops []op
+	appended := map[string]bool{}
+	for _, a := range c.atoms {
+		if a.spec == nil {
+			continue
+		}
+		for _, o := range a.spec(spec) {
+			// Two atoms that each create the same absent list: the second appends.
+			if list, ok := o.Value.([]any); ok && o.Op == report.OpAdd {
+				if appended[o.Path] {
+					o = op{Op: report.OpAdd, Path: o.Path + "/-", Value: list[0]}
+				}
+				appended[o.Path] = true
+			}
+			ops = append(ops, o)
+		}
+	}
+	return ops
+}
+
+// edits are all changes to the cluster.
+func (c candidate) edits() []predicate.Edit {
+	var edits []predicate.Edit
+	for _, a := range c.atoms {
+		edits = append(edits, a.edits...)
+	}
+	return edits
+}
+
+// remedy renders a verified candidate.
+func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.Remedy {
+	kind := c.atoms[0].kind
+	if len(c.atoms) > 1 {
+		kind = report.RemedyCombined
+	}
+	texts := make([]string, 0, len(c.atoms))
+	var edits []report.Change
+	var commands []string
+	for _, a := range c.atoms {
+		texts = append(texts, a.text)
+		edits = append(edits, a.changes...)
+		if a.command != "" {
+			commands = append(commands, a.command)
+		}
+	}
+	if c.changesPod() {
+		edits = append(changes(podObject(pod), "/spec", c.ops(&pod.Spec)), edits...)
+		commands = append(commands, e.patchCommand(pod, c))
+	}
+	description := strings.Join(texts, ", and ")
+	e.shared.keepPlan(description, c)
+	return report.Remedy{
+		Kind:        kind,
+		Description: description,
+		Command:     strings.Join(commands, " && "),
+		Changes:     edits,
+		Fits:        fits,
+		Verified:    true,
+	}
+}
+
+func podObject(pod *corev1.Pod) string { return fmt.Sprintf("Pod/%s/%s", pod.Namespace, pod.Name) }
+
+// templatePaths says where a workload kind keeps its pod spec, and its name for
+// kubectl.
+var templatePaths = map[string]struct{ resource, path string }{
+	"Deployment":            {"deployment", "/spec/template/spec"},
+	"StatefulSet":           {"statefulset", "/spec/template/spec"},
+	"DaemonSet":             {"daemonset", "/spec/template/spec"},
+	"ReplicaSet":            {"replicaset", "/spec/template/spec"},
+	"ReplicationController": {"replicationcontroller", "/spec/template/spec"},
+	"CronJob":               {"cronjob", "/spec/jobTemplate/spec/template/spec"},
+}
+
+// patchCommand is the kubectl command that changes the pod where it comes from:
+// its workload's template, or, where that is immutable or there is none, the
+// object made anew.
+func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
+	ref := e.world.workload(pod)
+	if place, ok := templatePaths[ref.kind]; ok {
+		if spec := e.world.templateSpec(ref); spec != nil {
+			return fmt.Sprintf("kubectl -n %s patch %s %s --type=json -p %s",
+				pod.Namespace, place.resource, ref.name, patchText(place.path, c.ops(spec)))
+		}
+	}
+	if job, ok := e.world.owners[ownerKey(ref.kind, ref.namespace, ref.name)].(*batchv1.Job); ok {
+		ops := append(below("/spec/template/spec", c.ops(&job.Spec.Template.Spec)), generatedByJob(job)...)
+		return remake("job", pod.Namespace, job.Name, ops)
+	}
+	ops := c.ops(&pod.Spec)
+	if ref.kind != "" {
+		// A kind whose template we do not know: the owner would make the pod again.
+		return fmt.Sprintf("kubectl -n %s edit %s %s # in its pod template: %s", pod.Namespace, strings.ToLower(ref.kind), ref.name, patchText("", ops))
+	}
+	if changed, err := applyOps(pod, ops); err == nil {
+		ops = append(ops, unmerge(&changed.Spec)...)
+	}
+	return remake("pod", pod.Namespace, pod.Name, below("/spec", ops))
+}
+
+// remake is a command that replaces an object by a changed one of the same name.
+func remake(resource, namespace, name string, ops []op) string {
+	return fmt.Sprintf("kubectl -n %s get %s %s -o json | kubectl patch --local --type=json -p %s -f - -o json | kubectl replace --force -f -",
+		namespace, resource, name, patchText("", ops))
+}
+
+// generatedByJob removes what the API server put into a job: the selector and the
+// labels by which the old job's pods are told from the new one's.
+func generatedByJob(job *batchv1.Job) []op {
+	ops := []op{{Op: report.OpRemove, Path: "/spec/selector"}}
+	for _, label := range []string{"batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"} {
+		if _, ok := job.Spec.Template.Labels[label]; ok {
+			ops = append(ops, op{Op: report.OpRemove, Path: pointer("spec", "template", "metadata", "labels", label)})
+		}
+	}
+	return ops
+}
+
+// unmerge takes out of a live pod's terms what the API server merged into their
+// selectors from matchLabelKeys and mismatchLabelKeys: it refuses a new pod that
+// has both.
+func unmerge(spec *corev1.PodSpec) []op {
+	var ops []op
+	drop := func(path string, selector *metav1.LabelSelector, keys []string) {
+		if selector == nil {
+			return
+		}
+		for i := len(selector.MatchExpressions) - 1; i >= 0; i-- {
+			if slices.Contains(keys, selector.MatchExpressions[i].Key) {
+				ops = append(ops, op{Op: report.OpRemove, Path: path + pointer("labelSelector", "matchExpressions", i)})
+			}
+		}
+	}
+	terms := func(field string, list []corev1.PodAffinityTerm) {
+		for i, term := range list {
+			drop(pointer("affinity", field, "requiredDuringSchedulingIgnoredDuringExecution", i), term.LabelSelector,
+				append(slices.Clone(term.MatchLabelKeys), term.MismatchLabelKeys...))
+		}
+	}
+	preferred := func(field string, list []corev1.WeightedPodAffinityTerm) {
+		for i, term := range list {
+			drop(pointer("affinity", field, "preferredDuringSchedulingIgnoredDuringExecution", i, "podAffinityTerm"), term.PodAffinityTerm.LabelSelector,
+				append(slices.Clone(term.PodAffinityTerm.MatchLabelKeys), term.PodAffinityTerm.MismatchLabelKeys...))
+		}
+	}
+	if affinity := spec.Affinity; affinity != nil {
+		if affinity.PodAffinity != nil {
+			terms("podAffinity", affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+			preferred("podAffinity", affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+		}
+		if affinity.PodAntiAffinity != nil {
+			terms("podAntiAffinity", affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+			preferred("podAntiAffinity", affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+		}
+	}
+	for i, constraint := range spec.TopologySpreadConstraints {
+		drop(pointer("topologySpreadConstraints", i), constraint.LabelSelector, constraint.MatchLabelKeys)
+	}
+	return ops
+}

@@ -1,0 +1,366 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+)
+
+// podOwner is what a workload kind says of its pods.
+type podOwner struct {
+	kind     string
+	object   metav1.Object
+	template *corev1.PodTemplateSpec
+	// wanted is how many pods there should be, existing how many the controller
+	// has made.
+	wanted, existing int32
+	// failure is the condition in which the controller says why it cannot make more.
+	failure string
+}
+
+// owner reads a workload; false for a kind that makes no pods by itself.
+func owner(object any) (podOwner, bool) {
+	switch o := object.(type) {
+	case *appsv1.Deployment:
+		return podOwner{"Deployment", o, &o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, deploymentFailure(o)}, true
+	case *appsv1.ReplicaSet:
+		return podOwner{"ReplicaSet", o, &o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, replicaSetFailure(o)}, true
+	case *appsv1.StatefulSet:
+		return podOwner{"StatefulSet", o, &o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
+	case *appsv1.DaemonSet:
+		return podOwner{"DaemonSet", o, &o.Spec.Template, o.Status.DesiredNumberScheduled, o.Status.CurrentNumberScheduled, ""}, true
+	case *batchv1.Job:
+		return podOwner{"Job", o, &o.Spec.Template, jobWanted(o), o.Status.Active, ""}, true
+	case *batchv1.CronJob:
+		return podOwner{"CronJob", o, &o.Spec.JobTemplate.Spec.Template, 0, 0, ""}, true
+	case *corev1.ReplicationController:
+		if o.Spec.Template == nil {
+			return podOwner{}, false
+		}
+		return podOwner{"ReplicationController", o, o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
+	default:
+		return podOwner{}, false
+	}
+}
+
+func valueOr(value *int32, otherwise int32) int32 {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}
+
+// jobWanted is how many pods a job should run at once now.
+func jobWanted(job *batchv1.Job) int32 {
+	if job.Spec.Suspend != nil && *job.Spec.Suspend {
+		return 0
+	}
+	wanted := valueOr(job.Spec.Parallelism, 1)
+	if job.Spec.Completions != nil {
+		wanted = min(wanted, *job.Spec.Completions-job.Status.Succeeded)
+	}
+	return max(wanted, 0)
+}
+
+func deploymentFailure(d *appsv1.Deployment) string {
+	for _, condition := range d.Status.Conditions {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			return condition.Message
+		}
+	}
+	return ""
+}
+
+func replicaSetFailure(rs *appsv1.ReplicaSet) string {
+	for _, condition := range rs.Status.Conditions {
+		if condition.Type == appsv1.ReplicaSetReplicaFailure && condition.Status == corev1.ConditionTrue {
+			return condition.Message
+		}
+	}
+	return ""
+}
+
+// templateSpec is a workload's pod spec, nil when the snapshot lacks it.
+func (w *world) templateSpec(ref workloadRef) *corev1.PodSpec {
+	object, ok := w.owners[ownerKey(ref.kind, ref.namespace, ref.name)]
+	if !ok {
+		return nil
+	}
+	o, ok := owner(object)
+	if !ok {
+		return nil
+	}
+	return &o.template.Spec
+}
+
+// owns says whether a pod's chain of owners leads to the object.
+func (w *world) owns(kind string, object metav1.Object, pod *corev1.Pod) bool {
+	if pod.Namespace != object.GetNamespace() {
+		return false
+	}
+	var child metav1.Object = pod
+	for range 8 {
+		ref := metav1.GetControllerOfNoCopy(child)
+		if ref == nil {
+			return false
+		}
+		if ref.Kind == kind && ref.Name == object.GetName() {
+			return true
+		}
+		next, ok := w.owners[ownerKey(ref.Kind, pod.Namespace, ref.Name)]
+		if !ok {
+			return false
+		}
+		child = next
+	}
+	return false
+}
+
+// notCreated explains a workload that lacks pods: the controllers' last word, from
+// its condition or the newest FailedCreate event of it or of what it owns.
+func (e *Explainer) notCreated(o podOwner) (report.PendingItem, bool) {
+	message := cmp.Or(o.failure, e.world.failedCreate(o.kind, o.object))
+	missing := o.wanted - o.existing
+	if message == "" || missing <= 0 {
+		return report.PendingItem{}, false
+	}
+	item := report.PendingItem{
+		Kind: o.kind, Namespace: o.object.GetNamespace(), Name: o.object.GetName(), UID: o.object.GetUID(),
+		Replicas: o.wanted, Verdict: report.VerdictNotCreated, Message: message, ClusterMessage: message,
+		Agrees: report.AgreesTrue, Confidence: report.ConfidenceExact,
+		Nodes: []report.NodeVerdict{}, Remedies: []report.Remedy{},
+	}
+	created := o.object.GetCreationTimestamp()
+	if !created.IsZero() {
+		item.PendingSince = &created
+	}
+	shortage := e.quotaShortage(item.Namespace, message, int64(missing))
+	item.Causes = []report.Cause{{Reason: refusalReason(message), Plugin: refuser(message), Detail: shortage.text}}
+	if shortage.text == "" {
+		item.Causes[0].Detail = fmt.Sprintf("%d of %d pods are missing", missing, o.wanted)
+	}
+	if shortage.remedy != nil {
+		item.Remedies = append(item.Remedies, *shortage.remedy)
+	} else {
+		item.RemedyNote = "the refusal is not one that Stowage can work out a change for"
+	}
+	return item, true
+}
+
+// failedCreate is the message of the newest FailedCreate event of an object or of
+// one that it owns.
+func (w *world) failedCreate(kind string, object metav1.Object) string {
+	var newest *corev1.Event
+	for _, event := range w.snap.Events {
+		if event.Reason != "FailedCreate" || event.Namespace != object.GetNamespace() || !w.concerns(event, kind, object.GetName()) {
+			continue
+		}
+		if newest == nil || eventTime(newest).Before(eventTime(event)) {
+			newest = event
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	return newest.Message
+}
+
+func (w *world) concerns(event *corev1.Event, kind, name string) bool {
+	if event.InvolvedObject.Kind == kind && event.InvolvedObject.Name == name {
+		return true
+	}
+	child, ok := w.owners[ownerKey(event.InvolvedObject.Kind, event.Namespace, event.InvolvedObject.Name)]
+	if !ok {
+		return false
+	}
+	ref := metav1.GetControllerOfNoCopy(child)
+	return ref != nil && ref.Kind == kind && ref.Name == name
+}
+
+func eventTime(event *corev1.Event) *metav1.Time {
+	if event.Series != nil {
+		return &metav1.Time{Time: event.Series.LastObservedTime.Time}
+	}
+	if !event.LastTimestamp.IsZero() {
+		return &event.LastTimestamp
+	}
+	if !event.EventTime.IsZero() {
+		return &metav1.Time{Time: event.EventTime.Time}
+	}
+	return &event.CreationTimestamp
+}
+
+// The API server's words of its admission plugins' refusals.
+var (
+	quotaRefusal   = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)$`)
+	webhookRefusal = regexp.MustCompile(`admission webhook "([^"]+)" denied the request`)
+	limitRefusal   = regexp.MustCompile(`(minimum|maximum) [a-z-]+ usage per|must be less than or equal to`)
+)
+
+// refuser names who refused a pod.
+func refuser(message string) string {
+	switch {
+	case quotaRefusal.MatchString(message):
+		return "ResourceQuota"
+	case webhookRefusal.MatchString(message):
+		return webhookRefusal.FindStringSubmatch(message)[1]
+	case limitRefusal.MatchString(message):
+		return "LimitRanger"
+	default:
+		return "API server"
+	}
+}
+
+func refusalReason(message string) string {
+	if match := quotaRefusal.FindStringSubmatch(message); match != nil {
+		return "exceeded quota " + match[1]
+	}
+	// "pods "x-" is forbidden: " says nothing that the verdict does not.
+	if _, after, found := strings.Cut(message, "is forbidden: "); found {
+		return after
+	}
+	return message
+}
+
+// quotaShort is what a quota lacks.
+type quotaShort struct {
+	text   string
+	remedy *report.Remedy
+}
+
+// quotaShortage works out, from the refusal and the quota as it stands, how much
+// each key is short for all the missing pods, and the patch that would do.
+func (e *Explainer) quotaShortage(namespace, message string, missing int64) quotaShort {
+	match := quotaRefusal.FindStringSubmatch(message)
+	if match == nil {
+		return quotaShort{}
+	}
+	var quota *corev1.ResourceQuota
+	for _, candidate := range e.world.snap.ResourceQuotas {
+		if candidate.Namespace == namespace && candidate.Name == match[1] {
+			quota = candidate
+		}
+	}
+	if quota == nil {
+		return quotaShort{text: "the quota " + match[1] + " is no longer there"}
+	}
+	requested := parseAmounts(match[2])
+	var texts []string
+	raised := map[string]string{}
+	for _, key := range sortedKeys(requested) {
+		hard, limited := quota.Status.Hard[corev1.ResourceName(key)]
+		if !limited {
+			continue
+		}
+		used := quota.Status.Used[corev1.ResourceName(key)]
+		needs := requested[key].DeepCopy()
+		needs.Mul(missing)
+		total := used.DeepCopy()
+		total.Add(needs)
+		if total.Cmp(hard) <= 0 {
+			continue
+		}
+		short := total.DeepCopy()
+		short.Sub(hard)
+		left := hard.DeepCopy()
+		left.Sub(used)
+		texts = append(texts, fmt.Sprintf("%s: %s needs %s, %s of %s left (short %s)", key,
+			plural(missing, "pod"), needs.String(), left.String(), hard.String(), short.String()))
+		raised[key] = total.String()
+	}
+	if len(raised) == 0 {
+		return quotaShort{text: "the quota has room by now; the controller will try again"}
+	}
+	return quotaShort{text: strings.Join(texts, "; "), remedy: raiseQuota(quota, raised)}
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// parseAmounts reads "requests.cpu=2,pods=1".
+func parseAmounts(text string) map[string]resource.Quantity {
+	amounts := map[string]resource.Quantity{}
+	for part := range strings.SplitSeq(text, ",") {
+		key, value, ok := strings.Cut(part, "=")
+		if !ok {
+			continue
+		}
+		if quantity, err := resource.ParseQuantity(value); err == nil {
+			amounts[key] = quantity
+		}
+	}
+	return amounts
+}
+
+// raiseQuota is the patch of a quota. Its arithmetic is the quota's own (used +
+// requested <= hard), so it is verified by that, not by the scheduler's filters.
+func raiseQuota(quota *corev1.ResourceQuota, raised map[string]string) *report.Remedy {
+	remedy := &report.Remedy{
+		Kind: report.RemedyRaiseQuota, Fits: []string{}, Verified: true,
+		Command: fmt.Sprintf("kubectl -n %s patch resourcequota %s --type=merge -p %s", quota.Namespace, quota.Name,
+			shellQuote(toJSON(map[string]any{"spec": map[string]any{"hard": raised}}))),
+	}
+	var texts []string
+	for _, key := range sortedKeys(raised) {
+		hard := quota.Status.Hard[corev1.ResourceName(key)]
+		texts = append(texts, fmt.Sprintf("%s from %s to %s", key, hard.String(), raised[key]))
+		remedy.Changes = append(remedy.Changes, report.Change{
+			Object: "ResourceQuota/" + quota.Namespace + "/" + quota.Name, Op: report.OpReplace,
+			Path: pointer("spec", "hard", key), From: hard.String(), Value: toJSON(raised[key]),
+		})
+	}
+	remedy.Description = fmt.Sprintf("raise the quota %s: %s", quota.Name, strings.Join(texts, ", "))
+	return remedy
+}
+
+// autoscalerReasons are the events in which an autoscaler speaks of a pod
+// (cluster-autoscaler's and Karpenter's own reasons).
+var autoscalerReasons = map[string]string{
+	"TriggeredScaleUp": "cluster-autoscaler", "NotTriggerScaleUp": "cluster-autoscaler", "ScaleUpTimedOut": "cluster-autoscaler",
+	"FailedScaleUp": "cluster-autoscaler", "Nominated": "karpenter", "FailedScheduling": "karpenter", "NoCompatibleInstanceTypes": "karpenter",
+}
+
+// autoscalerNotes are those events, the newest of each reason, and the cluster
+// autoscaler's overall state.
+func (e *Explainer) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
+	newest := map[string]*corev1.Event{}
+	for _, event := range e.world.podEvents(pod) {
+		source := autoscalerReasons[event.Reason]
+		if source == "" || (event.Reason == "FailedScheduling" && !strings.Contains(reporter(event), "karpenter")) {
+			continue
+		}
+		if old := newest[event.Reason]; old == nil || eventTime(old).Before(eventTime(event)) {
+			newest[event.Reason] = event
+		}
+	}
+	var notes []report.AutoscalerNote
+	for _, reason := range sortedKeys(newest) {
+		event := newest[reason]
+		notes = append(notes, report.AutoscalerNote{Source: autoscalerReasons[reason], Reason: reason, Message: event.Message, Time: eventTime(event)})
+	}
+	slices.SortStableFunc(notes, func(a, b report.AutoscalerNote) int { return b.Time.Compare(a.Time.Time) })
+	return notes
+}
+
+func reporter(event *corev1.Event) string {
+	return cmp.Or(event.ReportingController, event.Source.Component)
+}
+
+// podEvents are the events about a pod.
+func (w *world) podEvents(pod *corev1.Pod) []*corev1.Event {
+	return w.eventsOf["Pod/"+pod.Namespace+"/"+pod.Name]
+}

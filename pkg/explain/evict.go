@@ -1,0 +1,189 @@
+package explain
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
+)
+
+// maxVictims bounds an eviction worth proposing.
+const maxVictims = 10
+
+// maxEvictions is how many nodes' evictions are proposed.
+const maxEvictions = 2
+
+// evictions proposes pods to evict, on the nodes that lack least, at most
+// e.evictNodes of them.
+func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([]report.Remedy, error) {
+	var found []report.Remedy
+	for _, name := range d.evictableNodes(verdict) {
+		victims, err := d.victims(ctx, d.pod, d.engine.Node(name))
+		if err != nil {
+			return nil, err
+		}
+		if len(victims) == 0 || len(victims) > maxVictims {
+			continue
+		}
+		c := candidate{atoms: []atom{evict(name, victims)}, nodes: []string{name}}
+		fits, err := d.verify(ctx, d.pod, c)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, d.remedy(d.pod, c, fits))
+	}
+	slices.SortStableFunc(found, func(a, b report.Remedy) int { return cmp.Compare(len(a.Changes), len(b.Changes)) })
+	return found[:min(len(found), maxEvictions)], nil
+}
+
+// evictableNodes are those whose every failure another pod's going may lift,
+// those that lack least first.
+func (d *detailer) evictableNodes(verdict *predicate.Verdict) []string {
+	lacks := map[string]float64{}
+	for i, name := range verdict.Nodes {
+		failures := verdict.Failures[i]
+		if len(failures) == 0 || !allResolvable(failures) {
+			continue
+		}
+		lacks[name] = d.lack(d.engine.Node(name), failures)
+	}
+	names := sortedKeys(lacks)
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(lacks[a], lacks[b]) })
+	return names[:min(len(names), d.evictNodes)]
+}
+
+func allResolvable(failures []predicate.Failure) bool {
+	return !slices.ContainsFunc(failures, func(f predicate.Failure) bool { return !f.Resolvable() })
+}
+
+// lack is how much a node is short of, as a share of its capacity summed over the
+// resources; another failure counts as one pod's worth, a tenth of a node.
+func (d *detailer) lack(node fwk.NodeInfo, failures []predicate.Failure) float64 {
+	var sum float64
+	for _, failure := range failures {
+		if failure.Plugin != predicate.NodeResourcesFit {
+			sum += 0.1
+			continue
+		}
+		for _, short := range d.shortages(node, failure) {
+			sum += float64(short.requested-short.free()) / float64(max(short.capacity, 1))
+		}
+	}
+	return sum
+}
+
+// victims finds the pods to evict from a node as the scheduler's preemption does,
+// but for any priority: all are taken off, and put back one by one, the most
+// important first, as long as the pod still fits. What cannot be put back is a
+// smallest set.
+func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node fwk.NodeInfo) ([]*corev1.Pod, error) {
+	var removable []*corev1.Pod
+	for _, info := range node.GetPods() {
+		if evictable(info.GetPod()) {
+			removable = append(removable, info.GetPod())
+		}
+	}
+	slices.SortStableFunc(removable, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(priorityOf(b), priorityOf(a)), cmp.Compare(e.share(a, node), e.share(b, node)), cmp.Compare(a.Name, b.Name))
+	})
+	name := node.Node().Name
+	if fits, err := e.fitsWithout(ctx, pod, name, removable); err != nil || !fits {
+		return nil, err
+	}
+	evicted := removable
+	for _, keep := range slices.Clone(removable) {
+		fewer := slices.DeleteFunc(slices.Clone(evicted), func(p *corev1.Pod) bool { return p == keep })
+		fits, err := e.fitsWithout(ctx, pod, name, fewer)
+		if err != nil {
+			return nil, err
+		}
+		if fits {
+			evicted = fewer
+		}
+	}
+	return evicted, nil
+}
+
+func (e *Explainer) fitsWithout(ctx context.Context, pod *corev1.Pod, node string, without []*corev1.Pod) (bool, error) {
+	if len(without) == 0 {
+		return false, nil
+	}
+	edits := make([]predicate.Edit, len(without))
+	for i, victim := range without {
+		edits[i].Evict = victim
+	}
+	undo, err := e.engine.Apply(edits...)
+	if err != nil {
+		return false, err
+	}
+	defer undo()
+	fits, err := e.engine.FitsOn(ctx, pod, []string{node})
+	return len(fits) > 0, err
+}
+
+// share is the largest part of the node that a pod takes, over all resources.
+func (e *Explainer) share(pod *corev1.Pod, node fwk.NodeInfo) float64 {
+	var largest float64
+	for name, quantity := range node.Node().Status.Allocatable {
+		if whole := quantity.AsApproximateFloat64(); whole > 0 {
+			part := float64(podAmount(pod, name))
+			if name == corev1.ResourceCPU {
+				part /= 1000
+			}
+			largest = max(largest, part/whole)
+		}
+	}
+	return largest
+}
+
+// evictable leaves out what comes back at once: pods of a DaemonSet, and mirrors
+// of static pods.
+func evictable(pod *corev1.Pod) bool {
+	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return false
+	}
+	owner := metav1.GetControllerOfNoCopy(pod)
+	return (owner == nil || owner.Kind != "DaemonSet") && pod.DeletionTimestamp == nil
+}
+
+func priorityOf(pod *corev1.Pod) int32 {
+	if pod.Spec.Priority == nil {
+		return 0
+	}
+	return *pod.Spec.Priority
+}
+
+func evict(node string, victims []*corev1.Pod) atom {
+	a := atom{kind: report.RemedyEvictPods, key: "evict from " + node, disturbance: disturbEvict + len(victims)}
+	var names, commands []string
+	for _, victim := range victims {
+		names = append(names, victim.Namespace+"/"+victim.Name)
+		commands = append(commands, fmt.Sprintf("kubectl -n %s delete pod %s", victim.Namespace, victim.Name))
+		a.edits = append(a.edits, predicate.Edit{Evict: victim})
+		a.changes = append(a.changes, report.Change{Object: podObject(victim), Op: report.OpDelete})
+	}
+	a.text = fmt.Sprintf("evict %s from node %s", countedList(names, "pod"), node)
+	a.command = strings.Join(commands, " && ")
+	return a
+}
+
+// countedList is "pod a" or "2 pods (a, b)", cut after three names.
+func countedList(names []string, noun string) string {
+	if len(names) == 1 {
+		return noun + " " + names[0]
+	}
+	shown := names[:min(len(names), 3)]
+	more := ""
+	if len(names) > len(shown) {
+		more = ", ..."
+	}
+	return fmt.Sprintf("%d %ss (%s%s)", len(names), noun, strings.Join(shown, ", "), more)
+}

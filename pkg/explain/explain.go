@@ -1,0 +1,442 @@
+package explain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+)
+
+// Options says how to explain.
+type Options struct {
+	// SchedulerConfig is the text of a KubeSchedulerConfiguration; nil assumes
+	// the default profile.
+	SchedulerConfig []byte
+	// Remedies asks for the search for remedies.
+	Remedies bool
+	// NodeDetails keeps every node's verdict in the answers of All.
+	NodeDetails bool
+	// Progress, when set, is told how many of the pods are done.
+	Progress func(done, total int)
+}
+
+// Explainer answers for the pods and workloads of one snapshot. It is not safe
+// for concurrent use.
+type Explainer struct {
+	engine *predicate.Engine
+	world  *world
+	opts   Options
+	shared *shared
+	// evictNodes is how many nodes are searched for pods to evict.
+	evictNodes int
+	// thorough asks for every node that a remedy reaches, also where that is
+	// certain to be none but those it was worked out for.
+	thorough bool
+	warnings []string
+}
+
+// shared is what explainers of one snapshot compute once.
+type shared struct {
+	mu     sync.Mutex
+	usesOf map[corev1.ResourceName][]use
+
+	// plans are the verified candidates by their description, for trying the same
+	// change on other pods.
+	plans map[string]candidate
+
+	classesOnce sync.Once
+	classes     []*nodeClass
+
+	alikeOnce sync.Once
+	alikeKeys *alike
+}
+
+func (s *shared) alike(pods []*corev1.Pod) *alike {
+	s.alikeOnce.Do(func() { s.alikeKeys = newAlike(pods) })
+	return s.alikeKeys
+}
+
+func (s *shared) keepPlan(description string, c candidate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plans[description] = c
+}
+
+func (s *shared) plan(description string) (candidate, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.plans[description]
+	return c, ok
+}
+
+func (s *shared) users(name corev1.ResourceName, count func(corev1.ResourceName) []use) []use {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	uses, ok := s.usesOf[name]
+	if !ok {
+		uses = count(name)
+		s.usesOf[name] = uses
+	}
+	return uses
+}
+
+func (e *Explainer) classes() []*nodeClass {
+	e.shared.classesOnce.Do(func() { e.shared.classes = nodeClasses(e.world.snap.Nodes) })
+	return e.shared.classes
+}
+
+// New prepares the scheduler's plugins over a snapshot. Close releases them. The
+// error names what is wrong with the scheduler configuration.
+func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer, error) {
+	inForce, err := predicate.Emulate(snap.ServerVersion)
+	if err != nil {
+		return nil, err
+	}
+	config, err := predicate.ParseConfig(opts.SchedulerConfig)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := predicate.New(ctx, snap, config)
+	if err != nil {
+		return nil, err
+	}
+	return &Explainer{
+		engine: engine, world: newWorld(snap), opts: opts, evictNodes: 4, thorough: true,
+		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[string]candidate{}},
+		warnings: warnings(config, snap.ServerVersion, inForce),
+	}, nil
+}
+
+func warnings(config *predicate.Config, server, inForce string) []string {
+	var list []string
+	if config.Assumed {
+		list = append(list, "the default scheduler profile is assumed; give the cluster's own with --scheduler-config")
+	}
+	if len(config.Unknown) > 0 {
+		list = append(list, fmt.Sprintf("the profiles name plugins that are not built in (%s): what fits here may still be refused by them", strings.Join(config.Unknown, ", ")))
+	}
+	if len(config.Extenders) > 0 {
+		list = append(list, fmt.Sprintf("the scheduler has extenders (%s), which are not called: what fits here may still be refused by them", strings.Join(config.Extenders, ", ")))
+	}
+	if server != "" && !strings.HasPrefix(server, inForce+".") && server != inForce {
+		list = append(list, fmt.Sprintf("the server is %s, the scheduler's rules here are those of %s", server, inForce))
+	}
+	return list
+}
+
+// fork is an explainer for another goroutine.
+func (e *Explainer) fork() (*Explainer, error) {
+	engine, err := e.engine.Fork()
+	if err != nil {
+		return nil, err
+	}
+	forked := *e
+	forked.engine = engine
+	return &forked, nil
+}
+
+// Close releases the engine's goroutines.
+func (e *Explainer) Close() { e.engine.Close() }
+
+// Warnings are one-line notes on what is assumed (a default profile, a plugin
+// that is not known), for stderr.
+func (e *Explainer) Warnings() []string { return e.warnings }
+
+// Pod explains one pod of the snapshot, or one that does not exist yet. A pod that
+// has a node or has finished is answered with that.
+func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingItem, error) {
+	item := e.newItem(pod)
+	if pod.Spec.NodeName != "" || predicate.Finished(pod) {
+		item.Verdict = report.VerdictSchedulable
+		item.Message = fmt.Sprintf("the pod is on node %s (%s)", pod.Spec.NodeName, cmp.Or(pod.Status.Phase, corev1.PodPending))
+		return item, nil
+	}
+	verdict, err := e.engine.Evaluate(ctx, pod)
+	if errors.Is(err, predicate.ErrUnknownScheduler) {
+		e.foreign(pod, &item)
+		return item, nil
+	}
+	if err != nil {
+		return item, err
+	}
+	item.Message = verdict.Message
+	details := e.detailer(pod)
+	item.Nodes = details.nodeVerdicts(verdict)
+	item.Causes = e.causes(pod, verdict, item.Nodes)
+	if err := e.addPreemption(ctx, verdict, &item); err != nil {
+		return item, err
+	}
+	item.Verdict = e.verdictOf(verdict)
+	if err := e.addGates(ctx, pod, verdict, &item); err != nil {
+		return item, err
+	}
+	item.Autoscaler = e.autoscalerNotes(pod)
+	if e.opts.Remedies && item.Verdict == report.VerdictUnschedulable {
+		found, note, err := details.remedies(ctx, verdict)
+		if err != nil {
+			return item, err
+		}
+		item.Remedies, item.RemedyNote = append(item.Remedies, found...), note
+	}
+	e.compareWithCluster(pod, &item)
+	return item, nil
+}
+
+func (e *Explainer) newItem(pod *corev1.Pod) report.PendingItem {
+	item := report.PendingItem{
+		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Workload: e.world.workload(pod).String(), Replicas: 1,
+		Nodes: []report.NodeVerdict{}, Causes: []report.Cause{}, Remedies: []report.Remedy{},
+		Agrees: report.AgreesUnknown, Confidence: e.confidence(),
+	}
+	if pod.Spec.SchedulerName != corev1.DefaultSchedulerName {
+		item.SchedulerName = pod.Spec.SchedulerName
+	}
+	if created := pod.CreationTimestamp; !created.IsZero() {
+		item.PendingSince = &created
+	}
+	if condition := scheduledCondition(pod); condition != nil {
+		item.ClusterMessage = condition.Message
+	}
+	return item
+}
+
+func (e *Explainer) confidence() report.Confidence {
+	config := e.engine.Config()
+	switch {
+	case len(config.Unknown) > 0 || len(config.Extenders) > 0:
+		return report.ConfidenceUnknownPlugin
+	case config.Assumed:
+		return report.ConfidenceProfileAssumed
+	default:
+		return report.ConfidenceExact
+	}
+}
+
+// verdictOf is "Unknown", never "Schedulable", where somebody else may refuse.
+func (e *Explainer) verdictOf(verdict *predicate.Verdict) report.Verdict {
+	switch {
+	case len(verdict.Gates) > 0:
+		return report.VerdictGated
+	case verdict.Err != nil:
+		return report.VerdictUnknown
+	case !verdict.Schedulable():
+		return report.VerdictUnschedulable
+	case e.confidence() == report.ConfidenceUnknownPlugin:
+		return report.VerdictUnknown
+	default:
+		return report.VerdictSchedulable
+	}
+}
+
+// foreign answers for a pod of a scheduler that we have no profile of.
+func (e *Explainer) foreign(pod *corev1.Pod, item *report.PendingItem) {
+	item.Verdict, item.Confidence = report.VerdictUnknown, report.ConfidenceUnknownPlugin
+	item.Message = fmt.Sprintf("scheduler %q decides on this pod; the verdict is unknown", pod.Spec.SchedulerName)
+	item.Disagreement = fmt.Sprintf("no profile of that name: known are %s", strings.Join(e.engine.Config().Schedulers(), ", "))
+	detail := "nothing has been reported by it"
+	if item.ClusterMessage != "" {
+		detail = "it says: " + item.ClusterMessage
+	}
+	for _, event := range e.world.podEvents(pod) {
+		if event.Reason == "FailedScheduling" && item.ClusterMessage == "" {
+			detail = "it says: " + event.Message
+		}
+	}
+	item.Causes = []report.Cause{{Reason: "another scheduler", Plugin: pod.Spec.SchedulerName, Detail: detail}}
+	item.RemedyNote = "the rules of that scheduler are not known here"
+	item.Autoscaler = e.autoscalerNotes(pod)
+}
+
+func (d *detailer) nodeVerdicts(verdict *predicate.Verdict) []report.NodeVerdict {
+	nodes := make([]report.NodeVerdict, len(verdict.Nodes))
+	for i, name := range verdict.Nodes {
+		nodes[i] = report.NodeVerdict{Name: name, Fits: verdict.Fits(i)}
+		for _, failure := range verdict.Rejections {
+			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, nil))
+		}
+		info := d.engine.Node(name)
+		for _, failure := range verdict.Failures[i] {
+			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, d.detail(info, failure)))
+		}
+	}
+	return nodes
+}
+
+func reportFailure(failure predicate.Failure, detail *report.Detail) report.Failure {
+	return report.Failure{Plugin: failure.Plugin, Code: failure.Status.Code().String(), Reasons: failure.Status.Reasons(), Detail: detail}
+}
+
+// addPreemption appends the scheduler's preemption text to the message, as the
+// scheduler does.
+func (e *Explainer) addPreemption(ctx context.Context, verdict *predicate.Verdict, item *report.PendingItem) error {
+	result, err := e.engine.Preempt(ctx, verdict)
+	if err != nil || result == nil {
+		return err
+	}
+	item.Message += " " + result.Message
+	item.Preemption = &report.Preemption{
+		Eligible: result.Eligible, Node: result.Node, PDBViolations: result.PDBViolations,
+		Reason: strings.TrimPrefix(result.Message, "preemption: "), NominatedNode: verdict.Pod.Status.NominatedNodeName,
+		EqualNodes: result.Ties,
+	}
+	for _, victim := range result.Victims {
+		item.Preemption.Victims = append(item.Preemption.Victims, reference(victim))
+	}
+	return nil
+}
+
+// addGates names what keeps the pod out of the scheduler's queue.
+func (e *Explainer) addGates(ctx context.Context, pod *corev1.Pod, verdict *predicate.Verdict, item *report.PendingItem) error {
+	if len(verdict.Gates) == 0 {
+		return nil
+	}
+	item.Gates = gates(pod)
+	item.Preemption = nil
+	item.Message = verdict.Gates[0].Reasons()
+	var causes []report.Cause
+	for _, gate := range verdict.Gates {
+		cause := report.Cause{Reason: gate.Reasons(), Plugin: gate.Plugin}
+		switch gate.Plugin {
+		case predicate.SchedulingGates:
+			item.Message = gatedMessage
+			cause.Reason, cause.Detail = "scheduling gates", gateText(item.Gates)
+		case predicate.DynamicResources:
+			cause.Detail = strings.Join(e.resourceClaimProblems(pod), ", ")
+		}
+		causes = append(causes, cause)
+	}
+	item.Causes = append(causes, item.Causes...)
+	if !e.opts.Remedies {
+		return nil
+	}
+	byHand, err := e.removeGates(ctx, pod)
+	if err != nil {
+		return err
+	}
+	claims, err := e.gatedByClaim(ctx, pod)
+	item.Remedies = append(append(item.Remedies, byHand...), claims...)
+	return err
+}
+
+func gateText(list []report.Gate) string {
+	var parts []string
+	for _, gate := range list {
+		text := gate.Name
+		if gate.LiftedBy != "" {
+			text += " (lifted by " + gate.LiftedBy + ")"
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func scheduledCondition(pod *corev1.Pod) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if pod.Status.Conditions[i].Type == corev1.PodScheduled {
+			return &pod.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// compareWithCluster says whether the scheduler's last word is ours, and if not,
+// what is known of why.
+func (e *Explainer) compareWithCluster(pod *corev1.Pod, item *report.PendingItem) {
+	condition := scheduledCondition(pod)
+	switch {
+	case condition == nil && item.Verdict == report.VerdictGated:
+		item.Disagreement = "the scheduler leaves neither a condition nor an event on a pod that this holds"
+	case condition == nil:
+		item.Disagreement = "the scheduler has not reported on this pod yet"
+	case condition.Message == item.Message || equalButForTies(condition.Message, item):
+		item.Agrees = report.AgreesTrue
+	default:
+		item.Agrees = report.AgreesFalse
+		item.Disagreement = disagreement(condition, len(e.engine.Nodes()), item)
+	}
+}
+
+// equalButForTies: among nodes that preemption ranks equal the scheduler takes any.
+func equalButForTies(message string, item *report.PendingItem) bool {
+	if item.Preemption == nil || item.Preemption.Node == "" {
+		return false
+	}
+	for _, node := range item.Preemption.EqualNodes {
+		if strings.ReplaceAll(item.Message, "on node "+item.Preemption.Node+",", "on node "+node+",") == message {
+			return true
+		}
+	}
+	return false
+}
+
+func disagreement(condition *corev1.PodCondition, nodes int, item *report.PendingItem) string {
+	when := ""
+	if !condition.LastTransitionTime.IsZero() {
+		when = " (first said " + condition.LastTransitionTime.UTC().Format("2006-01-02 15:04:05Z") + ")"
+	}
+	if item.Verdict == report.VerdictSchedulable {
+		return "the cluster has changed since the scheduler's last try" + when + ": the pod would fit now"
+	}
+	if total := fmt.Sprintf("0/%d nodes", nodes); !strings.HasPrefix(condition.Message, total) {
+		return fmt.Sprintf("the scheduler spoke of other nodes%s: there are %d now", when, nodes)
+	}
+	return "the cluster has changed since the scheduler's last try" + when
+}
+
+// Workload explains a Deployment, ReplicaSet, StatefulSet, DaemonSet, Job,
+// CronJob or ReplicationController of the snapshot: one item for each of its
+// pending pods, and one NotCreated item when pods cannot be created. None means
+// that it lacks nothing.
+func (e *Explainer) Workload(ctx context.Context, object runtime.Object) ([]report.PendingItem, error) {
+	o, ok := owner(object)
+	if !ok {
+		return nil, fmt.Errorf("%T makes no pods that can be explained", object)
+	}
+	var pods []*corev1.Pod
+	for _, pod := range e.world.snap.Pods {
+		if snapshot.Pending(pod) && e.world.owns(o.kind, o.object, pod) {
+			pods = append(pods, pod)
+		}
+	}
+	items, err := e.each(ctx, pods, true)
+	if err != nil {
+		return nil, err
+	}
+	if item, ok := e.notCreated(o); ok {
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// NotCreated explains the workloads of a namespace (all, when empty) whose pods
+// cannot be created: those that no pod speaks for.
+func (e *Explainer) NotCreated(namespace string) []report.PendingItem {
+	var items []report.PendingItem
+	reported := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(e.world.owners)) {
+		o, ok := owner(e.world.owners[key])
+		if !ok || (namespace != "" && o.object.GetNamespace() != namespace) {
+			continue
+		}
+		if metav1.GetControllerOfNoCopy(o.object) != nil {
+			continue // Its owner speaks for it.
+		}
+		if item, ok := e.notCreated(o); ok && !reported[key] {
+			reported[key] = true
+			items = append(items, item)
+		}
+	}
+	return items
+}

@@ -1,0 +1,515 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
+)
+
+// fix is a set of atoms that together remove one failure on one node.
+type fix []atom
+
+// fixes returns the alternatives that would remove a failure on a node; none when
+// nothing small would; alone says that the node fails for nothing else. What they
+// promise is tried by verify.
+func (d *detailer) fixes(node *corev1.Node, failure predicate.Failure, alone bool) []fix {
+	switch failure.Plugin {
+	case predicate.TaintToleration:
+		return taintFixes(d.pod, node)
+	case predicate.NodeUnschedulable:
+		return []fix{{uncordon(node)}}
+	case predicate.NodeResourcesFit:
+		return d.requestFixes(node, failure, alone)
+	case predicate.NodeAffinity:
+		return d.selectorFixes(d.pod, node)
+	case predicate.InterPodAffinity:
+		return d.podAffinityFixes(node, failure)
+	case predicate.PodTopologySpread:
+		return d.spreadFixes(node)
+	case predicate.NodePorts:
+		return d.portFixes(node)
+	default:
+		return nil
+	}
+}
+
+// controllerTaint says whether the node lifecycle controller or the kubelet sets
+// and removes a taint by itself: neither a toleration nor an untaint is advice.
+func controllerTaint(key string) bool {
+	return strings.HasPrefix(key, "node.kubernetes.io/") || strings.HasPrefix(key, "node.cloudprovider.kubernetes.io/")
+}
+
+func taintFixes(pod *corev1.Pod, node *corev1.Node) []fix {
+	taints := untolerated(pod, node)
+	var tolerate fix
+	var fixes []fix
+	for _, taint := range taints {
+		if taint.Key == corev1.TaintNodeUnschedulable {
+			// The plugin NodeUnschedulable has spoken of it, and uncordon fixes both.
+			continue
+		}
+		if controllerTaint(taint.Key) {
+			return nil
+		}
+		tolerate = append(tolerate, addToleration(taint))
+	}
+	if len(tolerate) == 0 {
+		return []fix{{uncordon(node)}}
+	}
+	fixes = append(fixes, tolerate)
+	if len(tolerate) == 1 {
+		fixes = append(fixes, fix{untaint(node, taints[0])})
+	}
+	if node.Spec.Unschedulable {
+		for i := range fixes {
+			fixes[i] = append(fixes[i], uncordon(node))
+		}
+	}
+	return fixes
+}
+
+func addToleration(taint corev1.Taint) atom {
+	toleration := corev1.Toleration{Key: taint.Key, Operator: corev1.TolerationOpEqual, Value: taint.Value, Effect: taint.Effect}
+	if taint.Value == "" {
+		toleration.Operator = corev1.TolerationOpExists
+	}
+	return atom{
+		kind: report.RemedyAddToleration, key: "tolerate " + taint.ToString(), disturbance: disturbToleration,
+		text: "add a toleration for " + taint.ToString(),
+		spec: func(spec *corev1.PodSpec) []op {
+			return []op{appendTo("/tolerations", len(spec.Tolerations), toleration)}
+		},
+	}
+}
+
+// withNode is an atom that replaces a node by a changed copy.
+func withNode(kind report.RemedyKind, disturbance int, node *corev1.Node, text, command string, patch []op, change func(*corev1.Node)) atom {
+	changed := node.DeepCopy()
+	change(changed)
+	return atom{
+		kind: kind, key: string(kind) + " " + node.Name, disturbance: disturbance, text: text, command: command,
+		edits:   []predicate.Edit{{Node: changed}},
+		changes: changes("Node/"+node.Name, "", patch),
+	}
+}
+
+func uncordon(node *corev1.Node) atom {
+	patch := []op{{Op: report.OpReplace, Path: "/spec/unschedulable", Value: false, from: "true"}}
+	return withNode(report.RemedyUncordon, disturbUncordon, node,
+		"uncordon node "+node.Name, "kubectl uncordon "+node.Name, patch, func(n *corev1.Node) {
+			n.Spec.Unschedulable = false
+			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
+		})
+}
+
+func untaint(node *corev1.Node, taint corev1.Taint) atom {
+	index := slices.IndexFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
+	patch := []op{{Op: report.OpRemove, Path: pointer("spec", "taints", index), from: taint.ToString()}}
+	return withNode(report.RemedyUntaint, disturbUntaint, node,
+		fmt.Sprintf("remove the taint %s from node %s", taint.ToString(), node.Name),
+		fmt.Sprintf("kubectl taint nodes %s %s:%s-", node.Name, taint.Key, taint.Effect), patch,
+		func(n *corev1.Node) { n.Spec.Taints = slices.Delete(n.Spec.Taints, index, index+1) })
+}
+
+// requestFixes lowers each short resource to what the node has free. A count of
+// pods cannot be lowered, and a request lowered to nothing is no longer the same
+// request.
+func (d *detailer) requestFixes(node *corev1.Node, failure predicate.Failure, alone bool) []fix {
+	short := d.shortages(d.engine.Node(node.Name), failure)
+	lower := make(fix, 0, len(short))
+	for _, s := range short {
+		if alone && len(short) == 1 && d.lossier(s) {
+			return []fix{{{kind: report.RemedyLowerRequest, key: lowerKey(s.resource), loss: s.loss()}}}
+		}
+		a, ok := lowerRequest(d.pod, s)
+		if !ok {
+			return nil
+		}
+		lower = append(lower, a)
+	}
+	return []fix{lower}
+}
+
+// lossier says whether another node has asked for less to be given up of the same
+// resource: then the atom, of which only the least lossy is tried, need not be
+// worked out.
+func (d *detailer) lossier(s shortage) bool {
+	if s.free() <= 0 {
+		return false
+	}
+	key, loss := lowerKey(s.resource), s.loss()
+	least, known := d.leastLoss[key]
+	if known && loss >= least {
+		return true
+	}
+	if _, ok := lowerRequest(d.pod, s); ok {
+		d.leastLoss[key] = loss
+	}
+	return false
+}
+
+// selectorFixes edits the node selector and the required node affinity: a value
+// that looks mistyped is put right; else the requirement is dropped; or the node
+// gets the label.
+func (e *Explainer) selectorFixes(pod *corev1.Pod, node *corev1.Node) []fix {
+	var viaPod, viaNode fix
+	labelable := true
+	for _, key := range sortedKeys(pod.Spec.NodeSelector) {
+		wanted := pod.Spec.NodeSelector[key]
+		has, exists := node.Labels[key]
+		if exists && has == wanted {
+			continue
+		}
+		viaPod = append(viaPod, e.selectorFix(key, wanted, has, exists))
+		viaNode = append(viaNode, labelNode(node, key, wanted))
+		labelable = labelable && !slices.Contains(identityLabels, key)
+	}
+	if !labelable {
+		viaNode = nil
+	}
+	required := requiredNodeAffinity(pod)
+	if required == nil || matchesAffinity(pod, node) {
+		return alternatives(viaPod, viaNode)
+	}
+	var fixes []fix
+	for _, atoms := range termFixes(required, node) {
+		fixes = append(fixes, append(slices.Clone(viaPod), atoms...))
+	}
+	return fixes
+}
+
+// alternatives drops the second when it is the same as nothing.
+func alternatives(fixes ...fix) []fix {
+	return slices.DeleteFunc(fixes, func(f fix) bool { return len(f) == 0 })
+}
+
+// selectorFix corrects a value that is one slip away from the node's, or drops
+// the key.
+func (e *Explainer) selectorFix(key, wanted, has string, exists bool) atom {
+	if exists && e.world.labelValues[key][wanted] == 0 && e.world.nearestLabelValue(key, wanted) == has {
+		return atom{
+			kind: report.RemedySetNodeSelector, key: "select " + key + "=" + has, disturbance: disturbSelectorFix,
+			text: fmt.Sprintf("set the node selector %s to %s (no node has %s)", key, has, wanted),
+			spec: func(*corev1.PodSpec) []op {
+				return []op{{Op: report.OpReplace, Path: pointer("nodeSelector", key), Value: has, from: wanted}}
+			},
+		}
+	}
+	return atom{
+		kind: report.RemedyDropNodeSelector, key: "unselect " + key, disturbance: disturbSelector,
+		text: fmt.Sprintf("drop the node selector %s=%s", key, wanted),
+		spec: func(*corev1.PodSpec) []op {
+			return []op{{Op: report.OpRemove, Path: pointer("nodeSelector", key), from: wanted}}
+		},
+	}
+}
+
+// identityLabels tell what a node is; giving a node another's would be a lie.
+var identityLabels = []string{
+	corev1.LabelHostname, corev1.LabelTopologyZone, corev1.LabelTopologyRegion, corev1.LabelInstanceTypeStable,
+	corev1.LabelArchStable, corev1.LabelOSStable,
+}
+
+func labelNode(node *corev1.Node, key, value string) atom {
+	has, exists := node.Labels[key]
+	change := op{Op: report.OpAdd, Path: pointer("metadata", "labels", key), Value: value, from: has}
+	command := fmt.Sprintf("kubectl label node %s %s=%s", node.Name, key, value)
+	if exists {
+		change.Op = report.OpReplace
+		command += " --overwrite"
+	}
+	a := withNode(report.RemedyLabelNode, disturbLabel, node, fmt.Sprintf("label node %s with %s=%s", node.Name, key, value), command,
+		[]op{change}, func(n *corev1.Node) {
+			if n.Labels == nil {
+				n.Labels = map[string]string{}
+			}
+			n.Labels[key] = value
+		})
+	a.key = fmt.Sprintf("label %s %s=%s", node.Name, key, value)
+	return a
+}
+
+func requiredNodeAffinity(pod *corev1.Pod) *corev1.NodeSelector {
+	if pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil {
+		return nil
+	}
+	return pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+}
+
+// matchesAffinity leaves the node selector aside.
+func matchesAffinity(pod *corev1.Pod, node *corev1.Node) bool {
+	ok, err := nodeaffinity.NewRequiredNodeAffinity(nil, pod.Spec.Affinity).Match(node)
+	return err == nil && ok
+}
+
+const requiredPath = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution"
+
+// termFixes edits a required node affinity so that the node matches: any one term
+// that the node meets is enough, so for each term the requirements that fail are
+// widened (In, with the node's value) or dropped; a term whose every requirement
+// fails is dropped with the whole affinity when it is the only one.
+func termFixes(required *corev1.NodeSelector, node *corev1.Node) []fix {
+	var fixes []fix
+	for t, term := range required.NodeSelectorTerms {
+		failing := failingRequirements(term, node)
+		if len(failing) == 0 || len(failing) > 2 {
+			continue
+		}
+		total := len(term.MatchExpressions) + len(term.MatchFields)
+		if len(failing) == total && len(required.NodeSelectorTerms) == 1 {
+			fixes = append(fixes, fix{dropAffinity(failing)})
+			continue
+		}
+		if len(failing) == total {
+			continue // Dropping all of a term would leave an empty one, which matches nothing.
+		}
+		fixes = append(fixes, fix{dropRequirements(t, failing)})
+	}
+	return append(fixes, widened(required, node)...)
+}
+
+// widened adds the node's value to the only requirement of a term that fails.
+func widened(required *corev1.NodeSelector, node *corev1.Node) []fix {
+	var fixes []fix
+	for t, term := range required.NodeSelectorTerms {
+		failing := failingRequirements(term, node)
+		if len(failing) != 1 || failing[0].field || failing[0].Operator != corev1.NodeSelectorOpIn {
+			continue
+		}
+		value, ok := node.Labels[failing[0].Key]
+		if !ok {
+			continue
+		}
+		path := requiredPath + pointer("nodeSelectorTerms", t, "matchExpressions", failing[0].index, "values", "-")
+		fixes = append(fixes, fix{{
+			kind: report.RemedyWidenNodeAffinity, key: fmt.Sprintf("widen node affinity %d %s=%s", t, failing[0].Key, value), disturbance: disturbSelector - 1,
+			text: fmt.Sprintf("allow %s=%s too in the required node affinity (%s)", failing[0].Key, value, failing[0]),
+			spec: func(*corev1.PodSpec) []op { return []op{{Op: report.OpAdd, Path: path, Value: value}} },
+		}})
+	}
+	return fixes
+}
+
+// requirement is one expression of a term, with its place.
+type requirement struct {
+	corev1.NodeSelectorRequirement
+	field bool
+	index int
+}
+
+func (r requirement) String() string {
+	text := r.Key + " " + string(r.Operator)
+	if len(r.Values) > 0 {
+		text += " " + strings.Join(r.Values, ",")
+	}
+	return text
+}
+
+func (r requirement) list() string {
+	if r.field {
+		return "matchFields"
+	}
+	return "matchExpressions"
+}
+
+// failingRequirements are those that the node does not meet, each tried by
+// upstream's own matcher in a term of its own.
+func failingRequirements(term corev1.NodeSelectorTerm, node *corev1.Node) []requirement {
+	var failing []requirement
+	try := func(single corev1.NodeSelectorTerm, r requirement) {
+		selector := nodeaffinity.NewLazyErrorNodeSelector(&corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{single}})
+		if ok, err := selector.Match(node); err != nil || !ok {
+			failing = append(failing, r)
+		}
+	}
+	for i, expression := range term.MatchExpressions {
+		try(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{expression}}, requirement{expression, false, i})
+	}
+	for i, field := range term.MatchFields {
+		try(corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{field}}, requirement{field, true, i})
+	}
+	return failing
+}
+
+func describeRequirements(failing []requirement) string {
+	texts := make([]string, len(failing))
+	for i, r := range failing {
+		texts[i] = r.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+func dropAffinity(failing []requirement) atom {
+	return atom{
+		kind: report.RemedyDropNodeAffinity, key: "drop node affinity", disturbance: disturbSelector,
+		text: fmt.Sprintf("drop the required node affinity (%s)", describeRequirements(failing)),
+		spec: func(*corev1.PodSpec) []op {
+			return []op{{Op: report.OpRemove, Path: requiredPath, from: describeRequirements(failing)}}
+		},
+	}
+}
+
+func dropRequirements(term int, failing []requirement) atom {
+	return atom{
+		kind: report.RemedyDropNodeAffinity, key: fmt.Sprintf("drop node affinity %d %s", term, describeRequirements(failing)),
+		disturbance: disturbSelector + len(failing),
+		text:        fmt.Sprintf("drop %s from the required node affinity", describeRequirements(failing)),
+		spec: func(*corev1.PodSpec) []op {
+			// From the last to the first, so that indices stay valid.
+			sorted := slices.Clone(failing)
+			slices.SortFunc(sorted, func(a, b requirement) int { return cmp.Compare(b.index, a.index) })
+			ops := make([]op, len(sorted))
+			for i, r := range sorted {
+				ops[i] = op{Op: report.OpRemove, Path: requiredPath + pointer("nodeSelectorTerms", term, r.list(), r.index), from: r.String()}
+			}
+			return ops
+		},
+	}
+}
+
+// podAffinityFixes drops the pod's own required terms that the node does not meet.
+func (d *detailer) podAffinityFixes(node *corev1.Node, failure predicate.Failure) []fix {
+	affinity := d.pod.Spec.Affinity
+	if affinity == nil {
+		return nil
+	}
+	reasons := strings.Join(failure.Status.Reasons(), " ")
+	switch {
+	case affinity.PodAffinity != nil && strings.Contains(reasons, "match pod affinity"):
+		terms := affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+		return dropPodTerms(report.RemedyDropPodAffinity, "podAffinity", "pod affinity", terms, func(term corev1.PodAffinityTerm) bool {
+			return len(d.inDomain(node, term)) == 0
+		})
+	case affinity.PodAntiAffinity != nil && strings.Contains(reasons, "match pod anti-affinity"):
+		terms := affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+		return dropPodTerms(report.RemedyDropAntiAffinity, "podAntiAffinity", "pod anti-affinity", terms, func(term corev1.PodAffinityTerm) bool {
+			return len(d.inDomain(node, term)) > 0
+		})
+	default:
+		return nil
+	}
+}
+
+// dropPodTerms is one atom that drops the unmet terms, the last first so that
+// indices stay valid.
+func dropPodTerms(kind report.RemedyKind, field, name string, terms []corev1.PodAffinityTerm, unmet func(corev1.PodAffinityTerm) bool) []fix {
+	list := pointer("affinity", field, "requiredDuringSchedulingIgnoredDuringExecution")
+	var ops []op
+	var texts []string
+	for i := len(terms) - 1; i >= 0; i-- {
+		if !unmet(terms[i]) {
+			continue
+		}
+		ops = append(ops, op{Op: report.OpRemove, Path: list + pointer(i), from: termText(terms[i])})
+		texts = append(texts, fmt.Sprintf("%s by %s", selectorText(terms[i].LabelSelector), terms[i].TopologyKey))
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if len(ops) == len(terms) {
+		ops = []op{{Op: report.OpRemove, Path: list, from: strings.Join(texts, "; ")}}
+	}
+	slices.Reverse(texts)
+	return []fix{{{
+		kind: kind, key: "drop " + field + " " + strings.Join(texts, "; "), disturbance: disturbAffinity + len(texts) - 1,
+		text: fmt.Sprintf("drop the required %s to %s", name, strings.Join(texts, " and to ")),
+		spec: func(*corev1.PodSpec) []op { return ops },
+	}}}
+}
+
+// spreadFixes relaxes the hard constraints that the node violates: all by the
+// skew that it needs, or all to preferences.
+func (d *detailer) spreadFixes(node *corev1.Node) []fix {
+	var raise, prefer fix
+	raisable := true
+	for i, constraint := range d.pod.Spec.TopologySpreadConstraints {
+		violation := d.spreadViolation(node, i)
+		if violation == nil {
+			continue
+		}
+		prefer = append(prefer, scheduleAnyway(i, constraint))
+		if violation.Domain == "" {
+			raisable = false
+			continue
+		}
+		raise = append(raise, raiseSkew(i, constraint, violation, selfMatch(d.pod, constraint)))
+	}
+	if !raisable {
+		raise = nil
+	}
+	return alternatives(raise, prefer)
+}
+
+func raiseSkew(index int, constraint corev1.TopologySpreadConstraint, violation *report.SpreadViolation, self int32) atom {
+	needed := violation.Matching + self - violation.Minimum
+	return atom{
+		kind: report.RemedyRelaxSpread, key: fmt.Sprintf("raise skew %d", index), disturbance: disturbSpread,
+		loss: float64(needed),
+		text: fmt.Sprintf("raise maxSkew of the spread by %s from %d to %d", constraint.TopologyKey, constraint.MaxSkew, needed),
+		spec: func(*corev1.PodSpec) []op {
+			return []op{{Op: report.OpReplace, Path: pointer("topologySpreadConstraints", index, "maxSkew"), Value: needed, from: fmt.Sprint(constraint.MaxSkew)}}
+		},
+	}
+}
+
+func scheduleAnyway(index int, constraint corev1.TopologySpreadConstraint) atom {
+	return atom{
+		kind: report.RemedyRelaxSpread, key: fmt.Sprintf("schedule anyway %d", index), disturbance: disturbSpread + 1,
+		text: fmt.Sprintf("make the spread by %s a preference (whenUnsatisfiable: ScheduleAnyway)", constraint.TopologyKey),
+		spec: func(*corev1.PodSpec) []op {
+			ops := []op{{Op: report.OpReplace, Path: pointer("topologySpreadConstraints", index, "whenUnsatisfiable"), Value: corev1.ScheduleAnyway, from: string(corev1.DoNotSchedule)}}
+			if constraint.MinDomains != nil { // Only valid with DoNotSchedule.
+				ops = append(ops, op{Op: report.OpRemove, Path: pointer("topologySpreadConstraints", index, "minDomains"), from: fmt.Sprint(*constraint.MinDomains)})
+			}
+			return ops
+		},
+	}
+}
+
+// portFixes drops the host ports that are taken on the node.
+func (d *detailer) portFixes(node *corev1.Node) []fix {
+	if d.pod.Spec.HostNetwork {
+		return nil // The container ports are the host's; there is nothing to drop.
+	}
+	used := d.engine.Node(node.Name).GetUsedPorts()
+	var ops []op
+	var texts []string
+	for c, container := range d.pod.Spec.Containers {
+		for p, port := range container.Ports {
+			if port.HostPort == 0 || !used.CheckConflict(port.HostIP, string(port.Protocol), port.HostPort) {
+				continue
+			}
+			ops = append(ops, op{Op: report.OpRemove, Path: pointer("containers", c, "ports", p, "hostPort"), from: fmt.Sprint(port.HostPort)})
+			texts = append(texts, fmt.Sprintf("%d/%s", port.HostPort, port.Protocol))
+		}
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	text := strings.Join(texts, ", ")
+	return []fix{{{
+		kind: report.RemedyDropHostPort, key: "drop host port " + text, disturbance: disturbPort,
+		text: "drop the host port " + text,
+		spec: func(*corev1.PodSpec) []op { return ops },
+	}}}
+}
+
+// formatAmount renders an amount of a resource in its own unit.
+func formatAmount(name corev1.ResourceName, amount int64) string {
+	switch {
+	case name == corev1.ResourceCPU:
+		return resource.NewMilliQuantity(amount, resource.DecimalSI).String()
+	case name == corev1.ResourceMemory, name == corev1.ResourceEphemeralStorage, strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix):
+		return resource.NewQuantity(amount, resource.BinarySI).String()
+	default:
+		return resource.NewQuantity(amount, resource.DecimalSI).String()
+	}
+}

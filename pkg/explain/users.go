@@ -1,0 +1,131 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"github.com/stowage-dev/stowage/pkg/predicate"
+)
+
+// nodeAmounts is a node's capacity for pods and what they ask, in the resource's
+// unit, from the scheduler's own sums.
+func nodeAmounts(node fwk.NodeInfo, name corev1.ResourceName) (capacity, used int64) {
+	read := func(r fwk.Resource) int64 {
+		switch name {
+		case corev1.ResourceCPU:
+			return r.GetMilliCPU()
+		case corev1.ResourceMemory:
+			return r.GetMemory()
+		case corev1.ResourceEphemeralStorage:
+			return r.GetEphemeralStorage()
+		default:
+			return r.GetScalarResources()[name]
+		}
+	}
+	if name == corev1.ResourcePods {
+		return int64(node.GetAllocatable().GetAllowedPodNumber()), int64(len(node.GetPods()))
+	}
+	return read(node.GetAllocatable()), read(node.GetRequested())
+}
+
+// shortage is one resource that a node has too little of, in the resource's own
+// unit (millicores for cpu, bytes, or a count).
+type shortage struct {
+	resource                  corev1.ResourceName
+	requested, used, capacity int64
+}
+
+// free is what is left; below zero on a node that is over-committed.
+func (s shortage) free() int64 { return s.capacity - s.used }
+
+// tooManyPods is the scheduler's reason for a full count of pods.
+const tooManyPods = "Too many pods"
+
+// shortages gives the amounts behind the reasons of a NodeResourcesFit failure.
+func (d *detailer) shortages(node fwk.NodeInfo, failure predicate.Failure) []shortage {
+	reasons := failure.Status.Reasons()
+	short := make([]shortage, 0, len(reasons))
+	for _, reason := range reasons {
+		s := shortage{requested: 1, resource: corev1.ResourcePods}
+		if reason != tooManyPods {
+			s.resource = corev1.ResourceName(strings.TrimPrefix(reason, "Insufficient "))
+			s.requested = amount(d.requests, s.resource)
+		}
+		s.capacity, s.used = nodeAmounts(node, s.resource)
+		short = append(short, s)
+	}
+	return short
+}
+
+// use is what one workload holds of a resource.
+type use struct {
+	who    string
+	amount int64
+	since  time.Time
+}
+
+// usersText names the largest users of a resource: "; in use by a/Deployment/x
+// (24, for 3d)".
+func (e *Explainer) usersText(name corev1.ResourceName) string {
+	if name == corev1.ResourcePods {
+		return ""
+	}
+	uses := e.shared.users(name, e.countUses)
+	const most = 3
+	var parts []string
+	for _, u := range uses[:min(len(uses), most)] {
+		text := fmt.Sprintf("%s (%s", u.who, formatAmount(name, u.amount))
+		if now := e.world.snap.Now(); !u.since.IsZero() && now.After(u.since) {
+			text += ", for " + duration.HumanDuration(now.Sub(u.since))
+		}
+		parts = append(parts, text+")")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; in use by " + strings.Join(parts, ", ")
+}
+
+// countUses sums a resource's use by top owner, the largest first.
+func (e *Explainer) countUses(name corev1.ResourceName) []use {
+	byWho := map[string]*use{}
+	for _, node := range e.engine.Nodes() {
+		for _, info := range node.GetPods() {
+			pod := info.GetPod()
+			held := podAmount(pod, name)
+			if held == 0 {
+				continue
+			}
+			who := e.world.user(pod)
+			u, ok := byWho[who]
+			if !ok {
+				u = &use{who: who, since: startOf(pod)}
+				byWho[who] = u
+			}
+			u.amount += held
+			if start := startOf(pod); start.Before(u.since) {
+				u.since = start
+			}
+		}
+	}
+	uses := make([]use, 0, len(byWho))
+	for _, who := range sortedKeys(byWho) {
+		uses = append(uses, *byWho[who])
+	}
+	slices.SortStableFunc(uses, func(a, b use) int { return cmp.Compare(b.amount, a.amount) })
+	return uses
+}
+
+func startOf(pod *corev1.Pod) time.Time {
+	if pod.Status.StartTime != nil {
+		return pod.Status.StartTime.Time
+	}
+	return pod.CreationTimestamp.Time
+}

@@ -1,0 +1,269 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/simulate"
+)
+
+// maxPlaced bounds how many replicas a what-if places; more are said as "at least".
+const maxPlaced = 5000
+
+// WouldFit explains a pod or workload that is not in the cluster (`-f`):
+// defaults are applied as the API server does, and FitReplicas says how many of
+// its replicas find a place one after another.
+func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespace string) (report.PendingItem, error) {
+	w, err := e.whatIf(object, namespace)
+	if err != nil {
+		return report.PendingItem{}, err
+	}
+	if w.kind == "DaemonSet" {
+		return e.daemonFits(ctx, w)
+	}
+	simulation := simulate.New(e.engine)
+	defer simulation.Undo()
+	fitting := int32(0)
+	pod := w.replica(0)
+	for ; fitting < min(w.replicas, maxPlaced); fitting++ {
+		pod = w.replica(fitting)
+		undo, err := e.engine.Apply(w.claims(pod, fitting)...)
+		if err != nil {
+			return report.PendingItem{}, err
+		}
+		defer undo()
+		node, err := simulation.Place(ctx, pod)
+		if err != nil && fitting == 0 {
+			return e.named(ctx, w, pod, 0) // Pod says what is wrong with it.
+		}
+		if err != nil {
+			return report.PendingItem{}, err
+		}
+		if node == "" {
+			break
+		}
+	}
+	if fitting == w.replicas {
+		simulation.Undo() // All fit: the answer is where the first one may go.
+		pod = w.replica(0)
+	}
+	return e.named(ctx, w, pod, fitting)
+}
+
+// named is the answer for one replica, in the name of the workload.
+func (e *Explainer) named(ctx context.Context, w *whatIf, pod *corev1.Pod, fitting int32) (report.PendingItem, error) {
+	item, err := e.Pod(ctx, pod)
+	item.Kind, item.Name, item.UID, item.Workload, item.PendingSince = w.kind, w.name, "", "", nil
+	item.Replicas, item.FitReplicas = w.replicas, &fitting
+	item.Agrees, item.Disagreement = report.AgreesUnknown, "it is not in the cluster"
+	return item, err
+}
+
+// daemonFits counts the nodes that would run a daemon's pod.
+func (e *Explainer) daemonFits(ctx context.Context, w *whatIf) (report.PendingItem, error) {
+	pod := w.replica(0)
+	pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
+	verdict, err := e.engine.Evaluate(ctx, pod)
+	if err != nil {
+		return report.PendingItem{}, err
+	}
+	fitting := int32(len(verdict.Fitting()))
+	w.replicas = int32(len(verdict.Nodes))
+	return e.named(ctx, w, pod, fitting)
+}
+
+// daemonTolerations are those that the DaemonSet controller adds to its pods
+// (k8s.io/kubernetes pkg/controller/daemon/util, AddOrUpdateDaemonPodTolerations).
+var daemonTolerations = []corev1.Toleration{
+	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+}
+
+// whatIf is a workload that is not in the cluster.
+type whatIf struct {
+	kind, name, namespace string
+	replicas              int32
+	template              corev1.PodTemplateSpec
+	// claimTemplates are a StatefulSet's.
+	claimTemplates []corev1.PersistentVolumeClaim
+	world          *world
+}
+
+func (e *Explainer) whatIf(object runtime.Object, namespace string) (*whatIf, error) {
+	w := &whatIf{replicas: 1, world: e.world}
+	if pod, ok := object.(*corev1.Pod); ok {
+		w.name, w.template = pod.Name, corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: *pod.Spec.DeepCopy()}
+		w.namespace = pod.Namespace
+	} else {
+		o, ok := owner(object)
+		if !ok {
+			return nil, fmt.Errorf("%s: expected a Pod or a workload that makes pods (Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob)", describeKind(object))
+		}
+		w.kind, w.name, w.namespace, w.template = o.kind, o.object.GetName(), o.object.GetNamespace(), *o.template.DeepCopy()
+		w.replicas = max(o.wanted, 1)
+	}
+	if set, ok := object.(*appsv1.StatefulSet); ok {
+		w.claimTemplates = set.Spec.VolumeClaimTemplates
+	}
+	if w.namespace == "" {
+		w.namespace = namespace
+	}
+	if len(w.template.Spec.Containers) == 0 {
+		return nil, fmt.Errorf("%s %q: the pod spec has no containers", describeKind(object), w.name)
+	}
+	return w, nil
+}
+
+func describeKind(object runtime.Object) string {
+	if kind := object.GetObjectKind().GroupVersionKind().Kind; kind != "" {
+		return kind
+	}
+	return fmt.Sprintf("%T", object)
+}
+
+// replica is the i-th pod, as it would stand in the API server.
+func (w *whatIf) replica(i int32) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: *w.template.ObjectMeta.DeepCopy(), Spec: *w.template.Spec.DeepCopy()}
+	pod.Namespace, pod.Name = w.namespace, w.name
+	if w.kind != "" {
+		pod.Name = fmt.Sprintf("%s-%d", w.name, i)
+	}
+	pod.UID = types.UID("what-if/" + w.namespace + "/" + pod.Name)
+	pod.Spec.NodeName = ""
+	for _, template := range w.claimTemplates {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: template.Name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: template.Name + "-" + pod.Name}}})
+	}
+	w.world.limitRangeDefaults(pod)
+	predicate.SetDefaults(pod)
+	w.world.admitPriority(pod)
+	return pod
+}
+
+// claims are the claims that controllers would make for the i-th pod.
+func (w *whatIf) claims(pod *corev1.Pod, _ int32) []predicate.Edit {
+	var edits []predicate.Edit
+	for _, template := range w.claimTemplates {
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: template.Name + "-" + pod.Name}, Spec: template.Spec}
+		edits = append(edits, predicate.Edit{Object: w.world.admitClaim(claim)})
+	}
+	controller := true
+	for _, volume := range pod.Spec.Volumes {
+		if volume.Ephemeral == nil || volume.Ephemeral.VolumeClaimTemplate == nil {
+			continue
+		}
+		claim := &corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name + "-" + volume.Name, OwnerReferences: []metav1.OwnerReference{
+				{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: &controller}}},
+			Spec: volume.Ephemeral.VolumeClaimTemplate.Spec,
+		}
+		edits = append(edits, predicate.Edit{Object: w.world.admitClaim(claim)})
+	}
+	for _, reference := range pod.Spec.ResourceClaims {
+		if claim := w.world.claimFromTemplate(pod, reference, &controller); claim != nil {
+			edits = append(edits, predicate.Edit{Object: claim})
+		}
+	}
+	return edits
+}
+
+// admitClaim gives a claim the default storage class, as admission does.
+func (w *world) admitClaim(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+	claim.Status.Phase = corev1.ClaimPending
+	if class := w.defaultClass(); claim.Spec.StorageClassName == nil && class != nil {
+		claim.Spec.StorageClassName = &class.Name
+	}
+	return claim
+}
+
+// claimFromTemplate makes the resource claim of a pod's template reference, and
+// notes its name in the pod's status, as the resource claim controller does.
+func (w *world) claimFromTemplate(pod *corev1.Pod, reference corev1.PodResourceClaim, controller *bool) *resourcev1.ResourceClaim {
+	if reference.ResourceClaimTemplateName == nil {
+		return nil
+	}
+	for _, template := range w.snap.ResourceClaimTemplates {
+		if template.Namespace != pod.Namespace || template.Name != *reference.ResourceClaimTemplateName {
+			continue
+		}
+		name := pod.Name + "-" + reference.Name
+		pod.Status.ResourceClaimStatuses = append(pod.Status.ResourceClaimStatuses, corev1.PodResourceClaimStatus{Name: reference.Name, ResourceClaimName: &name})
+		return &resourcev1.ResourceClaim{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name, UID: types.UID("what-if/" + name), OwnerReferences: []metav1.OwnerReference{
+				{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: controller}}},
+			Spec: *template.Spec.Spec.DeepCopy(),
+		}
+	}
+	return nil
+}
+
+// admitPriority resolves the priority class, as the Priority admission plugin does.
+func (w *world) admitPriority(pod *corev1.Pod) {
+	if pod.Spec.Priority != nil {
+		return
+	}
+	for _, class := range w.snap.PriorityClasses {
+		if class.Name == pod.Spec.PriorityClassName || (pod.Spec.PriorityClassName == "" && class.GlobalDefault) {
+			pod.Spec.Priority, pod.Spec.PreemptionPolicy = &class.Value, class.PreemptionPolicy
+			return
+		}
+	}
+}
+
+// limitRangeDefaults gives containers the namespace's default requests and limits,
+// as the LimitRanger admission plugin does, before the API's own defaults.
+func (w *world) limitRangeDefaults(pod *corev1.Pod) {
+	for _, limits := range w.snap.LimitRanges {
+		if limits.Namespace != pod.Namespace {
+			continue
+		}
+		for _, item := range limits.Spec.Limits {
+			if item.Type != corev1.LimitTypeContainer {
+				continue
+			}
+			for i := range pod.Spec.InitContainers {
+				defaultResources(&pod.Spec.InitContainers[i].Resources, item)
+			}
+			for i := range pod.Spec.Containers {
+				defaultResources(&pod.Spec.Containers[i].Resources, item)
+			}
+		}
+	}
+}
+
+func defaultResources(resources *corev1.ResourceRequirements, item corev1.LimitRangeItem) {
+	explicit := maps.Clone(resources.Limits)
+	resources.Limits = withDefaults(resources.Limits, item.Default)
+	requests := maps.Clone(resources.Requests)
+	if requests == nil {
+		requests = corev1.ResourceList{}
+	}
+	for name, quantity := range explicit { // A limit of its own is the request too.
+		if _, ok := requests[name]; !ok {
+			requests[name] = quantity
+		}
+	}
+	resources.Requests = withDefaults(requests, item.DefaultRequest)
+}
+
+func withDefaults(list, defaults map[corev1.ResourceName]resource.Quantity) corev1.ResourceList {
+	result := corev1.ResourceList{}
+	maps.Copy(result, defaults)
+	maps.Copy(result, list)
+	return result
+}

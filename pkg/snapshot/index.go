@@ -1,0 +1,97 @@
+package snapshot
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Now is the instant the snapshot shows: TakenAt or, for a dump that does not
+// tell, the newest timestamp of its objects; zero when there is none.
+func (s *Snapshot) Now() metav1.Time {
+	if !s.TakenAt.IsZero() {
+		return s.TakenAt
+	}
+	var newest metav1.Time
+	see := func(t metav1.Time) {
+		if newest.Before(&t) {
+			newest = t
+		}
+	}
+	for _, k := range Kinds() {
+		for _, o := range k.Objects(s) {
+			see(o.GetCreationTimestamp())
+		}
+	}
+	for _, n := range s.Nodes {
+		for _, c := range n.Status.Conditions {
+			see(c.LastTransitionTime)
+		}
+	}
+	for _, p := range s.Pods {
+		for _, c := range p.Status.Conditions {
+			see(c.LastTransitionTime)
+		}
+	}
+	for _, e := range s.Events {
+		see(e.LastTimestamp)
+		see(metav1.Time(e.EventTime))
+	}
+	return newest
+}
+
+// Pod returns the pod with that name, or nil.
+func (s *Snapshot) Pod(namespace, name string) *corev1.Pod { return find(s.Pods, namespace, name) }
+
+// Node returns the node with that name, or nil.
+func (s *Snapshot) Node(name string) *corev1.Node { return find(s.Nodes, "", name) }
+
+// Namespace returns the namespace with that name, or nil.
+func (s *Snapshot) Namespace(name string) *corev1.Namespace { return find(s.Namespaces, "", name) }
+
+// find searches a sorted list.
+func find[P Object](objects []P, namespace, name string) P {
+	i, ok := slices.BinarySearchFunc(objects, name, func(o P, name string) int {
+		return cmp.Or(cmp.Compare(o.GetNamespace(), namespace), cmp.Compare(o.GetName(), name))
+	})
+	if !ok {
+		var none P
+		return none
+	}
+	return objects[i]
+}
+
+// Finished reports whether a pod has run to its end: it is on no node and uses
+// nothing, whatever its spec says.
+func Finished(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// Pending reports whether a pod waits for a node.
+func Pending(p *corev1.Pod) bool {
+	return p.Spec.NodeName == "" && !Finished(p)
+}
+
+// PendingPods returns the pods of namespace (all when empty) that wait for a node.
+func (s *Snapshot) PendingPods(namespace string) []*corev1.Pod {
+	var pending []*corev1.Pod
+	for _, p := range s.Pods {
+		if Pending(p) && (namespace == "" || p.Namespace == namespace) {
+			pending = append(pending, p)
+		}
+	}
+	return pending
+}
+
+// PodsByNode returns the pods on each node, finished ones left out.
+func (s *Snapshot) PodsByNode() map[string][]*corev1.Pod {
+	byNode := make(map[string][]*corev1.Pod, len(s.Nodes))
+	for _, p := range s.Pods {
+		if p.Spec.NodeName != "" && !Finished(p) {
+			byNode[p.Spec.NodeName] = append(byNode[p.Spec.NodeName], p)
+		}
+	}
+	return byNode
+}
