@@ -151,7 +151,7 @@ func sizeText(node *corev1.Node) string {
 		}
 		value := amount(node.Status.Allocatable, name)
 		if value > 0 {
-			parts = append(parts, formatAmount(name, value)+" "+string(name))
+			parts = append(parts, roughly(name, value)+" "+string(name))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -271,15 +271,15 @@ func (e *Explainer) resourceText(pod *corev1.Pod, t *tally) string {
 		return e.notOffered(name)
 	}
 	b := e.blocks(t, name)
-	asks := "asks " + formatAmount(name, requested)
+	asks := "asks " + roughly(name, requested)
 	switch {
 	case b.largest < requested:
-		return fmt.Sprintf("%s; the largest node has %s (%s)", asks, formatAmount(name, b.largest), b.largestNode)
+		return fmt.Sprintf("%s; the largest node has %s (%s)", asks, roughly(name, b.largest), b.largestNode)
 	case b.sum >= requested && name != corev1.ResourcePods:
 		return fmt.Sprintf("%s; %s free in sum, at most %s on one node (%s)%s", asks,
-			formatAmount(name, b.sum), formatAmount(name, b.free), b.freeNode, e.usersText(name))
+			roughly(name, b.sum), roughly(name, b.free), b.freeNode, e.usersText(name))
 	default:
-		return fmt.Sprintf("%s; at most %s free (%s)%s", asks, formatAmount(name, b.free), b.freeNode, e.usersText(name))
+		return fmt.Sprintf("%s; at most %s free (%s)%s", asks, roughly(name, b.free), b.freeNode, e.usersText(name))
 	}
 }
 

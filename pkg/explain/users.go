@@ -81,7 +81,7 @@ func (e *Explainer) usersText(name corev1.ResourceName) string {
 	const most = 3
 	var parts []string
 	for _, u := range uses[:min(len(uses), most)] {
-		text := fmt.Sprintf("%s (%s", u.who, formatAmount(name, u.amount))
+		text := fmt.Sprintf("%s (%s", u.who, roughly(name, u.amount))
 		if now := e.world.snap.Now(); !u.since.IsZero() && now.After(u.since) {
 			text += ", for " + duration.HumanDuration(now.Sub(u.since))
 		}
