@@ -86,8 +86,11 @@ func (d *detailer) lack(node fwk.NodeInfo, failures []predicate.Failure) float64
 // smallest set.
 func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node fwk.NodeInfo) ([]*corev1.Pod, error) {
 	var removable []*corev1.Pod
+	workload := e.world.workload(pod)
 	for _, info := range node.GetPods() {
-		if evictable(info.GetPod()) {
+		// A pod of the same workload would only take the other's place in the queue.
+		sibling := workload.kind != "" && e.world.workload(info.GetPod()) == workload
+		if evictable(info.GetPod()) && !sibling {
 			removable = append(removable, info.GetPod())
 		}
 	}

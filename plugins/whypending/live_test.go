@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +38,14 @@ func TestLive(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	if err := cluster.CreateAll(t.Context(), build.Node("only").Capacity("cpu=4,memory=8Gi").Obj()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the node to lose its taints", func(ctx context.Context) (bool, error) {
+		node, err := cluster.Client().CoreV1().Nodes().Get(ctx, "only", metav1.GetOptions{})
+		return err == nil && len(node.Spec.Taints) == 0, err
+	})
 	if err := cluster.CreateAll(t.Context(),
-		build.Node("only").Capacity("cpu=4,memory=8Gi").Obj(),
 		build.Pod("default", "fits").Request("cpu=1").Obj(),
 		build.Pod("default", "large").Request("cpu=8").Obj(),
 		build.Pod("default", "larger").Request("cpu=16").Obj(),
@@ -49,7 +56,16 @@ func TestLive(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	awaitScheduler(t, cluster)
+	await(t, "the scheduler to bind or refuse every pod", func(ctx context.Context) (bool, error) {
+		pods, err := cluster.Client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		unsettled := slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool {
+			return pod.Spec.NodeName == "" && len(pod.Status.Conditions) == 0 || pod.Spec.NodeName != "" && pod.Status.Phase != corev1.PodRunning
+		})
+		return !unsettled, nil
+	})
 	config := "--kubeconfig=" + cluster.Kubeconfig()
 
 	t.Run("the verdict is the scheduler's", func(t *testing.T) {
@@ -99,12 +115,11 @@ func TestLive(t *testing.T) {
 		for line, want := range map[string]string{
 			"":           "large\nlarger\n:4\n",
 			"larger":     "larger\n:4\n",
-			"--namesp":   "--namespace\n",
 			"-n\tdefau":  "default\n:4\n",
-			"-o\tjsonpa": "jsonpath\n",
+			"-o\tjsonpa": "jsonpath\njsonpath-as-json\njsonpath-file\n:4\n",
 		} {
 			args := append([]string{"__complete", config}, strings.Split(line, "\t")...)
-			if out := stdout(run(t, "", args...)); !strings.HasPrefix(out, want) {
+			if out := stdout(run(t, "", args...)); !strings.HasSuffix(out, want) {
 				t.Errorf("%q completes to %q, want %q", line, out, want)
 			}
 		}
@@ -168,24 +183,11 @@ func stdout(text string) string {
 	return body
 }
 
-// awaitScheduler waits until the scheduler has bound or refused every pod.
-func awaitScheduler(t *testing.T, cluster *lab.Lab) {
+// await polls until a condition holds.
+func await(t *testing.T, what string, condition wait.ConditionWithContextFunc) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		pods, err := cluster.Client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return false, err
-		}
-		for i := range pods.Items {
-			pod := &pods.Items[i]
-			if pod.Spec.NodeName != "" && pod.Status.Phase != corev1.PodRunning || pod.Spec.NodeName == "" && len(pod.Status.Conditions) == 0 {
-				return false, nil
-			}
-		}
-		return len(pods.Items) == 3, nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	if err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, condition); err != nil {
+		t.Fatalf("waiting for %s: %v", what, err)
 	}
 }
 
