@@ -274,8 +274,8 @@ func (e *Explainer) quotaShortage(namespace, message string, missing int64) quot
 		short.Sub(hard)
 		left := hard.DeepCopy()
 		left.Sub(used)
-		texts = append(texts, fmt.Sprintf("%s: %s needs %s, %s of %s left (short %s)", key,
-			plural(missing, "pod"), needs.String(), left.String(), hard.String(), short.String()))
+		texts = append(texts, fmt.Sprintf("%s: needs %s for %s, %s of %s left (short %s)", key,
+			needs.String(), plural(missing, "pod"), left.String(), hard.String(), short.String()))
 		raised[key] = total.String()
 	}
 	if len(raised) == 0 {

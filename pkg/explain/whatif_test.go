@@ -1,0 +1,127 @@
+package explain_test
+
+import (
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+)
+
+func wouldFit(t *testing.T, object runtime.Object, objects ...snapshot.Object) report.PendingItem {
+	t.Helper()
+	item, err := explainer(t, objects...).WouldFit(t.Context(), object, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return item
+}
+
+func TestWouldFitPlacesReplicasOneAfterAnother(t *testing.T) {
+	nodes := build.Nodes(3, "n", func(b *build.NodeBuilder) { b.Capacity("cpu=4,memory=8Gi,pods=10") })
+	for name, tc := range map[string]struct {
+		object  runtime.Object
+		objects []snapshot.Object
+		fits    int32
+		verdict report.Verdict
+		message string
+	}{
+		"all": {build.Deployment("a", "web", 3, build.Pod("a", "").Request("cpu=3")), nodes, 3, report.VerdictSchedulable, ""},
+		"some": {build.Deployment("a", "web", 5, build.Pod("a", "").Request("cpu=3")), nodes, 3, report.VerdictUnschedulable,
+			"0/3 nodes are available: 3 Insufficient cpu."},
+		"anti-affinity among the replicas": {build.Deployment("a", "web", 5, build.Pod("a", "").Label("app", "web").PodAntiAffinity("app=web", corev1.LabelHostname)),
+			nodes, 3, report.VerdictUnschedulable, "3 node(s) didn't match pod anti-affinity rules"},
+		"a pod without the API server's defaults": {&corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Name: "main", Image: "app", Resources: corev1.ResourceRequirements{Limits: build.Resources("cpu=6")}}}}},
+			nodes, 0, report.VerdictUnschedulable, "3 Insufficient cpu"},
+		"the namespace's default requests": {build.Deployment("a", "web", 2, build.Pod("a", "")),
+			append([]snapshot.Object{build.LimitRange("a", "limits", corev1.LimitTypeContainer, "", "cpu=5")}, nodes...), 0, report.VerdictUnschedulable, "3 Insufficient cpu"},
+		"a stateful set's claims": {withClaim(build.StatefulSet("a", "db", 2, build.Pod("a", "").Request("cpu=1"))),
+			append([]snapshot.Object{build.StorageClass("fast", "example.com/p", storagev1.VolumeBindingWaitForFirstConsumer)}, nodes...), 2, report.VerdictSchedulable, ""},
+		"a daemon, node by node": {build.DaemonSet("a", "agent", build.Pod("a", "").Request("cpu=1")),
+			append([]snapshot.Object{build.Node("small").Capacity("cpu=500m,memory=1Gi,pods=10").Obj()}, nodes...), 3, report.VerdictSchedulable, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			item := wouldFit(t, tc.object, tc.objects...)
+			if item.FitReplicas == nil || *item.FitReplicas != tc.fits {
+				t.Errorf("fitting replicas %v, want %d", item.FitReplicas, tc.fits)
+			}
+			if item.Verdict != tc.verdict || !strings.Contains(item.Message, tc.message) {
+				t.Errorf("%s: %q, want %s: %q", item.Verdict, item.Message, tc.verdict, tc.message)
+			}
+		})
+	}
+}
+
+func withClaim(set *appsv1.StatefulSet) *appsv1.StatefulSet {
+	set.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{*build.PVC("", "data", "fast", "1Gi", "")}
+	return set
+}
+
+func TestWouldFitRefusesWhatMakesNoPods(t *testing.T) {
+	e := explainer(t, build.Node("n").Capacity("cpu=4").Obj())
+	for name, tc := range map[string]struct {
+		object runtime.Object
+		want   string
+	}{
+		"a kind without pods":           {&corev1.ConfigMap{}, "expected a Pod or a workload that makes pods"},
+		"a template without containers": {&appsv1.Deployment{}, "the pod spec has no containers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := e.WouldFit(t.Context(), tc.object, "a"); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q in it", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestWorkloadWhosePodsCannotBeCreated(t *testing.T) {
+	deployment := build.Deployment("a", "web", 3, build.Pod("a", "").Request("cpu=2"))
+	set := build.ReplicaSet("a", "web-1", "web", 3, build.Pod("a", "").Request("cpu=2"))
+	e := explainer(t, deployment, set,
+		build.ResourceQuota("a", "team", "requests.cpu=4", "requests.cpu=3"),
+		build.Event("a", "web-1.1", "ReplicaSet", "web-1", "FailedCreate",
+			`Error creating: pods "web-1-x" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, limited: requests.cpu=4`))
+	items, err := e.Workload(t.Context(), deployment)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%d items, error %v, want one", len(items), err)
+	}
+	if want := "requests.cpu: needs 6 for 3 pods, 1 of 4 left (short 5)"; items[0].Verdict != report.VerdictNotCreated || items[0].Causes[0].Detail != want {
+		t.Errorf("%s: %q, want NotCreated: %q", items[0].Verdict, items[0].Causes[0].Detail, want)
+	}
+	if want := `kubectl -n a patch resourcequota team --type=merge -p '{"spec":{"hard":{"requests.cpu":"9"}}}'`; len(items[0].Remedies) != 1 || items[0].Remedies[0].Command != want {
+		t.Errorf("remedies %+v, want one with the command %s", items[0].Remedies, want)
+	}
+}
+
+func TestAllGroupsAndCountsWhatARemedyFrees(t *testing.T) {
+	objects := []snapshot.Object{
+		build.Node("big").Capacity("cpu=8,memory=8Gi,pods=10").Taint("dedicated=gpu:NoSchedule").Obj(),
+		build.Node("small").Capacity("cpu=1,memory=8Gi,pods=10").Obj(),
+	}
+	var pods []*corev1.Pod
+	for _, name := range []string{"p1", "p2", "p3"} {
+		pod := build.Pod("a", name).Request("cpu=3").Obj()
+		pods, objects = append(pods, pod), append(objects, pod)
+	}
+	result, err := explainer(t, objects...).All(t.Context(), pods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Items) != 3 || len(result.Groups) != 1 {
+		t.Fatalf("%d items in %d groups, want 3 in 1", len(result.Items), len(result.Groups))
+	}
+	group := result.Groups[0]
+	if group.Pods != 3 || group.Remedy == nil || group.Remedy.Description != "add a toleration for dedicated=gpu:NoSchedule" || group.RemedyFrees != 2 {
+		t.Errorf("group %+v with remedy %+v, want 3 pods and a toleration that frees 2: the node has room for two", group, group.Remedy)
+	}
+	if want := "Pod/a/p3"; result.Items[2].Remedies[0].Changes[0].Object != want {
+		t.Errorf("the third pod's remedy changes %s, want %s", result.Items[2].Remedies[0].Changes[0].Object, want)
+	}
+}
