@@ -21,9 +21,9 @@ build: ## Build every binary into bin/.
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: test
-test: ## Vet and run all tests.
+test: lab-build ## Vet and run all tests; the first run builds the lab's control plane.
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(GO) test -timeout 40m ./...
 
 .PHONY: bench
 bench: ## Run the benchmarks.
@@ -51,7 +51,7 @@ verify: $(TOOLS)/controller-gen ## Check that all generated files are up to date
 
 .PHONY: update-golden
 update-golden: ## Record the golden files of the command tests.
-	$(GO) test ./plugins/... -update
+	$(GO) test ./plugins/... -run 'Golden|Guide' -update
 
 ##@ Release
 

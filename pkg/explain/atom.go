@@ -223,8 +223,8 @@ func unmerge(spec *corev1.PodSpec) []op {
 		if selector == nil {
 			return
 		}
-		for i := len(selector.MatchExpressions) - 1; i >= 0; i-- {
-			if slices.Contains(keys, selector.MatchExpressions[i].Key) {
+		for i, expression := range slices.Backward(selector.MatchExpressions) {
+			if slices.Contains(keys, expression.Key) {
 				ops = append(ops, op{Op: report.OpRemove, Path: path + pointer("labelSelector", "matchExpressions", i)})
 			}
 		}

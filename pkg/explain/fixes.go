@@ -406,12 +406,12 @@ func dropPodTerms(kind report.RemedyKind, field, name string, terms []corev1.Pod
 	list := pointer("affinity", field, "requiredDuringSchedulingIgnoredDuringExecution")
 	var ops []op
 	var texts []string
-	for i := len(terms) - 1; i >= 0; i-- {
-		if !unmet(terms[i]) {
+	for i, term := range slices.Backward(terms) {
+		if !unmet(term) {
 			continue
 		}
-		ops = append(ops, op{Op: report.OpRemove, Path: list + pointer(i), from: termText(terms[i])})
-		texts = append(texts, fmt.Sprintf("%s by %s", selectorText(terms[i].LabelSelector), terms[i].TopologyKey))
+		ops = append(ops, op{Op: report.OpRemove, Path: list + pointer(i), from: termText(term)})
+		texts = append(texts, fmt.Sprintf("%s by %s", selectorText(term.LabelSelector), term.TopologyKey))
 	}
 	if len(ops) == 0 {
 		return nil

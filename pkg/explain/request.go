@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -154,12 +155,8 @@ func isSidecar(container *corev1.Container) bool {
 // limit only asks for its limit. A template in the cluster lacks that default.
 func requestsOf(container *corev1.Container) corev1.ResourceList {
 	requests := corev1.ResourceList{}
-	for name, quantity := range container.Resources.Limits {
-		requests[name] = quantity
-	}
-	for name, quantity := range container.Resources.Requests {
-		requests[name] = quantity
-	}
+	maps.Copy(requests, container.Resources.Limits)
+	maps.Copy(requests, container.Resources.Requests)
 	return requests
 }
 

@@ -2,7 +2,6 @@ package predicate
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -201,6 +200,3 @@ func Emulate(server string) (inForce string, err error) {
 	}
 	return "v" + wanted.String(), nil
 }
-
-// sortedKeys returns a map's keys, sorted.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -2,6 +2,7 @@ package predicate
 
 import (
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,9 +27,9 @@ func (e *Engine) Apply(edits ...Edit) (undo func(), err error) {
 	e.lister.current = before.clone()
 	var undos []func() error
 	undo = func() {
-		for i := len(undos) - 1; i >= 0; i-- {
+		for _, back := range slices.Backward(undos) {
 			// Putting back what was there cannot fail where taking it out did not.
-			_ = undos[i]()
+			_ = back()
 		}
 		e.lister.current = before
 	}

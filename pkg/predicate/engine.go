@@ -55,7 +55,6 @@ type profile struct {
 	preemption *defaultpreemption.DefaultPreemption
 	// release is DynamicResources where its PostFilter comes before preemption.
 	release fwk.PostFilterPlugin
-	claims  fwk.SharedDRAManager
 }
 
 // registerMetrics: the plugins count into the scheduler's metrics, which are nil

@@ -53,15 +53,19 @@ func newNodeList(nodes []*corev1.Node, pods []*corev1.Pod) *nodeList {
 	for i, node := range nodes {
 		list.byName[node.Name] = i
 	}
-	perNode := make([][]*corev1.Pod, len(nodes))
+	perNode := make([][]*podInfo, len(nodes))
+	var known replicas
 	for _, pod := range pods {
 		if i, ok := list.byName[pod.Spec.NodeName]; ok && !Finished(pod) {
-			perNode[i] = append(perNode[i], pod)
+			perNode[i] = append(perNode[i], known.info(pod))
 			list.countClaims(pod, 1)
 		}
 	}
 	inParallel(len(nodes), runtime.GOMAXPROCS(0), func(i int) {
-		info := framework.NewNodeInfo(perNode[i]...)
+		info := framework.NewNodeInfo()
+		for _, pod := range perNode[i] {
+			info.AddPodInfo(pod)
+		}
 		info.SetNode(nodes[i])
 		list.infos[i] = info
 	})
