@@ -162,13 +162,33 @@ func groupCause(item *report.PendingItem) string {
 	}
 	cause := item.Causes[0]
 	switch cause.Plugin {
-	case predicate.NodeResourcesFit, predicate.NodePorts, predicate.NodeUnschedulable, "":
+	case predicate.NodeResourcesFit:
+		return cause.Reason + shortageTexts[cause.Shortage]
+	case predicate.SchedulingGates:
+		return cause.Reason + ": " + gateText(withoutLifters(item.Gates))
+	case predicate.NodePorts, predicate.NodeUnschedulable, "":
 		return cause.Reason
 	}
 	if cause.Detail == "" {
 		return cause.Reason
 	}
 	return cause.Reason + ": " + withoutCounts(cause.Detail)
+}
+
+// shortageTexts continue a group's "Insufficient x".
+var shortageTexts = map[report.ShortageClass]string{
+	report.ShortageNotOffered:   ": no node offers it",
+	report.ShortageTooLarge:     ": more than any node has",
+	report.ShortageNotOnOneNode: ": enough in sum, but not on one node",
+	report.ShortageInUse:        ": in use",
+}
+
+func withoutLifters(gates []report.Gate) []report.Gate {
+	names := make([]report.Gate, len(gates))
+	for i, gate := range gates {
+		names[i].Name = gate.Name
+	}
+	return names
 }
 
 // withoutCounts keeps the first thing named: "gpu=t4:NoSchedule (4), ..." differs

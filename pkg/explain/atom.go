@@ -174,6 +174,9 @@ var templatePaths = map[string]struct{ resource, path string }{
 // its workload's template, or, where that is immutable or there is none, the
 // object made anew.
 func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
+	if e.planned != nil {
+		return fmt.Sprintf("kubectl patch --local --type=json -p %s -f FILE -o yaml", patchText(e.planned.specPath, c.ops(&e.planned.template.Spec)))
+	}
 	ref := e.world.workload(pod)
 	if place, ok := templatePaths[ref.kind]; ok {
 		if spec := e.world.templateSpec(ref); spec != nil {

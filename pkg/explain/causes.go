@@ -58,6 +58,9 @@ type nodeDetail struct {
 func (e *Explainer) causes(pod *corev1.Pod, verdict *predicate.Verdict, nodes []report.NodeVerdict) []report.Cause {
 	causes := []report.Cause{}
 	for _, rejection := range verdict.Rejections {
+		if slices.ContainsFunc(causes, func(c report.Cause) bool { return c.Reason == rejection.Reasons() }) {
+			continue // Several plugins look for the same claim.
+		}
 		causes = append(causes, report.Cause{Reason: rejection.Reasons(), Plugin: rejection.Plugin, Detail: e.rejectionText(pod, rejection)})
 	}
 	if len(causes) == 0 {
@@ -66,7 +69,13 @@ func (e *Explainer) causes(pod *corev1.Pod, verdict *predicate.Verdict, nodes []
 		}
 	}
 	for _, t := range ranked(nodes) {
-		causes = append(causes, report.Cause{Reason: t.reason, Plugin: t.plugin, Nodes: t.nodes, Detail: e.causeText(pod, t)})
+		cause := report.Cause{Reason: t.reason, Plugin: t.plugin, Nodes: t.nodes}
+		if t.plugin == predicate.NodeResourcesFit {
+			cause.Shortage, cause.Detail = e.shortageText(pod, t)
+		} else {
+			cause.Detail = e.causeText(t)
+		}
+		causes = append(causes, cause)
 	}
 	return causes
 }
@@ -116,7 +125,7 @@ func (t *tally) add(node string, far int, detail *report.Detail) {
 }
 
 // causeText names what is behind a cause, from the nodes nearest to being right.
-func (e *Explainer) causeText(pod *corev1.Pod, t *tally) string {
+func (e *Explainer) causeText(t *tally) string {
 	switch t.plugin {
 	case predicate.TaintToleration:
 		return countText(t.details, func(d *report.Detail) []string {
@@ -128,8 +137,6 @@ func (e *Explainer) causeText(pod *corev1.Pod, t *tally) string {
 		})
 	case predicate.NodeUnschedulable:
 		return "cordoned"
-	case predicate.NodeResourcesFit:
-		return e.resourceText(pod, t)
 	case predicate.NodeAffinity:
 		return e.affinityText(t)
 	case predicate.NodePorts:
@@ -256,9 +263,9 @@ func (e *Explainer) mismatchText(m report.LabelMismatch) string {
 	return text
 }
 
-// resourceText tells the shortages apart: nobody offers it, larger than any node,
+// shortageText tells the shortages apart: nobody offers it, larger than any node,
 // enough in sum but on no single node, in use (by whom).
-func (e *Explainer) resourceText(pod *corev1.Pod, t *tally) string {
+func (e *Explainer) shortageText(pod *corev1.Pod, t *tally) (report.ShortageClass, string) {
 	name := corev1.ResourceName(strings.TrimPrefix(t.reason, "Insufficient "))
 	if t.reason == tooManyPods {
 		name = corev1.ResourcePods
@@ -268,18 +275,18 @@ func (e *Explainer) resourceText(pod *corev1.Pod, t *tally) string {
 		requested = 1
 	}
 	if e.world.offered[name] == 0 {
-		return e.notOffered(name)
+		return report.ShortageNotOffered, e.notOffered(name)
 	}
 	b := e.blocks(t, name)
 	asks := "asks " + roughly(name, requested)
 	switch {
 	case b.largest < requested:
-		return fmt.Sprintf("%s; the largest node has %s (%s)", asks, roughly(name, b.largest), b.largestNode)
+		return report.ShortageTooLarge, fmt.Sprintf("%s; the largest node has %s (%s)", asks, roughly(name, b.largest), b.largestNode)
 	case b.sum >= requested && name != corev1.ResourcePods:
-		return fmt.Sprintf("%s; %s free in sum, at most %s on one node (%s)%s", asks,
+		return report.ShortageNotOnOneNode, fmt.Sprintf("%s; %s free in sum, at most %s on one node (%s)%s", asks,
 			roughly(name, b.sum), roughly(name, b.free), b.freeNode, e.usersText(name))
 	default:
-		return fmt.Sprintf("%s; at most %s free (%s)%s", asks, roughly(name, b.free), b.freeNode, e.usersText(name))
+		return report.ShortageInUse, fmt.Sprintf("%s; at most %s free (%s)%s", asks, roughly(name, b.free), b.freeNode, e.usersText(name))
 	}
 }
 
@@ -362,7 +369,7 @@ func (e *Explainer) fragmentation(pod *corev1.Pod, nodes []report.NodeVerdict) *
 		return nil
 	}
 	return &report.Cause{
-		Reason: "no single node has everything at once", Plugin: predicate.NodeResourcesFit, Nodes: full,
+		Reason: "no single node has everything at once", Plugin: predicate.NodeResourcesFit, Nodes: full, Shortage: report.ShortageNeverTogether,
 		Detail: fmt.Sprintf("each resource is free on some of %d nodes, never all on one: %s", full, strings.Join(parts, ", ")),
 	}
 }

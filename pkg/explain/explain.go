@@ -41,6 +41,9 @@ type Explainer struct {
 	shared *shared
 	// evictNodes is how many nodes are searched for pods to evict.
 	evictNodes int
+	// planned is the workload of -f that is being asked about; its remedies change
+	// the file.
+	planned *whatIf
 	// thorough asks for every node that a remedy reaches, also where that is
 	// certain to be none but those it was worked out for.
 	thorough bool
@@ -100,8 +103,7 @@ func (e *Explainer) classes() []*nodeClass {
 // New prepares the scheduler's plugins over a snapshot. Close releases them. The
 // error names what is wrong with the scheduler configuration.
 func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer, error) {
-	inForce, err := predicate.Emulate(snap.ServerVersion)
-	if err != nil {
+	if _, err := predicate.Emulate(snap.ServerVersion); err != nil {
 		return nil, err
 	}
 	config, err := predicate.ParseConfig(opts.SchedulerConfig)
@@ -115,11 +117,11 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer
 	return &Explainer{
 		engine: engine, world: newWorld(snap), opts: opts, evictNodes: 4, thorough: true,
 		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[string]candidate{}},
-		warnings: warnings(config, snap.ServerVersion, inForce),
+		warnings: warnings(config),
 	}, nil
 }
 
-func warnings(config *predicate.Config, server, inForce string) []string {
+func warnings(config *predicate.Config) []string {
 	var list []string
 	if config.Assumed {
 		list = append(list, "the default scheduler profile is assumed; give the cluster's own with --scheduler-config")
@@ -129,9 +131,6 @@ func warnings(config *predicate.Config, server, inForce string) []string {
 	}
 	if len(config.Extenders) > 0 {
 		list = append(list, fmt.Sprintf("the scheduler has extenders (%s), which are not called: what fits here may still be refused by them", strings.Join(config.Extenders, ", ")))
-	}
-	if server != "" && !strings.HasPrefix(server, inForce+".") && server != inForce {
-		list = append(list, fmt.Sprintf("the server is %s, the scheduler's rules here are those of %s", server, inForce))
 	}
 	return list
 }

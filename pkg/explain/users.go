@@ -17,22 +17,24 @@ import (
 // nodeAmounts is a node's capacity for pods and what they ask, in the resource's
 // unit, from the scheduler's own sums.
 func nodeAmounts(node fwk.NodeInfo, name corev1.ResourceName) (capacity, used int64) {
-	read := func(r fwk.Resource) int64 {
-		switch name {
-		case corev1.ResourceCPU:
-			return r.GetMilliCPU()
-		case corev1.ResourceMemory:
-			return r.GetMemory()
-		case corev1.ResourceEphemeralStorage:
-			return r.GetEphemeralStorage()
-		default:
-			return r.GetScalarResources()[name]
-		}
-	}
 	if name == corev1.ResourcePods {
 		return int64(node.GetAllocatable().GetAllowedPodNumber()), int64(len(node.GetPods()))
 	}
-	return read(node.GetAllocatable()), read(node.GetRequested())
+	return summed(node.GetAllocatable(), name), summed(node.GetRequested(), name)
+}
+
+// summed reads one resource of a sum of the scheduler's, in the resource's unit.
+func summed(r fwk.Resource, name corev1.ResourceName) int64 {
+	switch name {
+	case corev1.ResourceCPU:
+		return r.GetMilliCPU()
+	case corev1.ResourceMemory:
+		return r.GetMemory()
+	case corev1.ResourceEphemeralStorage:
+		return r.GetEphemeralStorage()
+	default:
+		return r.GetScalarResources()[name]
+	}
 }
 
 // shortage is one resource that a node has too little of, in the resource's own
@@ -82,7 +84,7 @@ func (e *Explainer) usersText(name corev1.ResourceName) string {
 	var parts []string
 	for _, u := range uses[:min(len(uses), most)] {
 		text := fmt.Sprintf("%s (%s", u.who, roughly(name, u.amount))
-		if now := e.world.snap.Now(); !u.since.IsZero() && now.After(u.since) {
+		if now := e.world.now; !u.since.IsZero() && now.After(u.since) {
 			text += ", for " + duration.HumanDuration(now.Sub(u.since))
 		}
 		parts = append(parts, text+")")
@@ -99,7 +101,7 @@ func (e *Explainer) countUses(name corev1.ResourceName) []use {
 	for _, node := range e.engine.Nodes() {
 		for _, info := range node.GetPods() {
 			pod := info.GetPod()
-			held := podAmount(pod, name)
+			held := summed(info.CalculateResource().Resource, name)
 			if held == 0 {
 				continue
 			}

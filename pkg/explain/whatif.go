@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -63,6 +64,8 @@ func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespa
 
 // named is the answer for one replica, in the name of the workload.
 func (e *Explainer) named(ctx context.Context, w *whatIf, pod *corev1.Pod, fitting int32) (report.PendingItem, error) {
+	e.planned = w
+	defer func() { e.planned = nil }()
 	item, err := e.Pod(ctx, pod)
 	item.Kind, item.Name, item.UID, item.Workload, item.PendingSince = w.kind, w.name, "", "", nil
 	item.Replicas, item.FitReplicas = w.replicas, &fitting
@@ -98,7 +101,9 @@ var daemonTolerations = []corev1.Toleration{
 type whatIf struct {
 	kind, name, namespace string
 	replicas              int32
-	template              corev1.PodTemplateSpec
+	// specPath leads to the pod spec in the object.
+	specPath string
+	template corev1.PodTemplateSpec
 	// claimTemplates are a StatefulSet's.
 	claimTemplates []corev1.PersistentVolumeClaim
 	world          *world
@@ -108,14 +113,14 @@ func (e *Explainer) whatIf(object runtime.Object, namespace string) (*whatIf, er
 	w := &whatIf{replicas: 1, world: e.world}
 	if pod, ok := object.(*corev1.Pod); ok {
 		w.name, w.template = pod.Name, corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: *pod.Spec.DeepCopy()}
-		w.namespace = pod.Namespace
+		w.namespace, w.specPath = pod.Namespace, "/spec"
 	} else {
 		o, ok := owner(object)
 		if !ok {
 			return nil, fmt.Errorf("%s: expected a Pod or a workload that makes pods (Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob)", describeKind(object))
 		}
 		w.kind, w.name, w.namespace, w.template = o.kind, o.object.GetName(), o.object.GetNamespace(), *o.template.DeepCopy()
-		w.replicas = max(o.wanted, 1)
+		w.replicas, w.specPath = max(o.wanted, 1), cmp.Or(templatePaths[o.kind].path, "/spec/template/spec")
 	}
 	if set, ok := object.(*appsv1.StatefulSet); ok {
 		w.claimTemplates = set.Spec.VolumeClaimTemplates

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/agnivade/levenshtein"
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,7 @@ import (
 // world is what explanations look up in a snapshot, indexed once.
 type world struct {
 	snap       *snapshot.Snapshot
+	now        time.Time
 	namespaces map[string]labels.Set
 	owners     map[string]metav1.Object // "Kind/namespace/name"
 	claims     map[string]*corev1.PersistentVolumeClaim
@@ -35,6 +37,7 @@ type world struct {
 func newWorld(snap *snapshot.Snapshot) *world {
 	w := &world{
 		snap:        snap,
+		now:         snap.Now().Time,
 		namespaces:  map[string]labels.Set{},
 		owners:      map[string]metav1.Object{},
 		claims:      map[string]*corev1.PersistentVolumeClaim{},

@@ -14,23 +14,51 @@ import (
 // next pod does not get the same ones. The node is empty when none fits. undo
 // takes the pod back.
 func (e *Engine) Place(ctx context.Context, pod *corev1.Pod) (node string, undo func(), err error) {
-	p, err := e.forPod(pod)
-	if err != nil {
+	run, err := e.prefiltered(ctx, pod)
+	if run == nil || err != nil {
 		return "", nil, err
-	}
-	run := newRun(ctx, e, p, pod)
-	if len(run.preEnqueue()) > 0 {
-		return "", nil, nil
-	}
-	run.preFilter(true)
-	if run.err != nil || len(run.rejections) > 0 {
-		return "", nil, run.err
 	}
 	node, err = run.best(run.passing())
 	if err != nil || node == "" {
 		return "", nil, err
 	}
 	return run.reserve(node)
+}
+
+// PlaceOn is Place without scores: on the first of the named nodes that passes.
+func (e *Engine) PlaceOn(ctx context.Context, pod *corev1.Pod, names []string) (node string, undo func(), err error) {
+	run, err := e.prefiltered(ctx, pod)
+	if run == nil || err != nil {
+		return "", nil, err
+	}
+	nodes, err := e.lister.current.named(names)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, node := range nodes {
+		if run.passes(node) {
+			return run.reserve(node.Node().Name)
+		}
+	}
+	return "", nil, nil
+}
+
+// prefiltered is a run after its PreFilters; nil when one rejects the pod, or a
+// gate holds it.
+func (e *Engine) prefiltered(ctx context.Context, pod *corev1.Pod) (*run, error) {
+	p, err := e.forPod(pod)
+	if err != nil {
+		return nil, err
+	}
+	run := newRun(ctx, e, p, pod)
+	if len(run.preEnqueue()) > 0 {
+		return nil, nil
+	}
+	run.preFilter(true)
+	if run.err != nil || len(run.rejections) > 0 {
+		return nil, run.err
+	}
+	return run, nil
 }
 
 // passing are the nodes that pass every filter, by name.

@@ -103,17 +103,9 @@ func (e *Engine) Evaluate(ctx context.Context, pod *corev1.Pod) (*Verdict, error
 // FitsOn returns those of the named nodes (all, when nil) that pass every filter,
 // stopping at a node's first failure. It is what verifies a remedy.
 func (e *Engine) FitsOn(ctx context.Context, pod *corev1.Pod, names []string) ([]string, error) {
-	p, err := e.forPod(pod)
-	if err != nil {
+	run, err := e.prefiltered(ctx, pod)
+	if run == nil || err != nil {
 		return nil, err
-	}
-	run := newRun(ctx, e, p, pod)
-	if len(run.preEnqueue()) > 0 {
-		return nil, nil
-	}
-	run.preFilter(true)
-	if run.err != nil || len(run.rejections) > 0 {
-		return nil, run.err
 	}
 	nodes, err := e.lister.current.named(names)
 	if err != nil {

@@ -32,27 +32,61 @@ func (s *Simulation) Place(ctx context.Context, pod *corev1.Pod) (string, error)
 }
 
 // PlaceAll places pods in the scheduler's queue order (priority, then creation)
-// and returns each one's node, "" for none, in the order given. Of pods for which
-// alike gives the same key the first that does not fit settles it for the rest.
+// and returns each one's node, "" for none, in the order given. Pods for which
+// alike gives the same key take turns on the nodes that the first of them fits on:
+// they spread as under the scheduler's default scores, but without the cost of
+// scoring every node for every pod. Once one fits nowhere, the rest do not either.
 func (s *Simulation) PlaceAll(ctx context.Context, pods []*corev1.Pod, alike func(*corev1.Pod) string) ([]string, error) {
 	nodes := make([]string, len(pods))
-	hopeless := map[string]bool{}
+	rotas := map[string]*rota{}
 	for _, i := range queueOrder(pods) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		key := alike(pods[i])
-		if hopeless[key] {
-			continue
+		if rotas[key] == nil {
+			rotas[key] = &rota{}
 		}
-		node, err := s.Place(ctx, pods[i])
+		node, err := s.placeInTurn(ctx, pods[i], rotas[key])
 		if err != nil {
 			return nil, err
 		}
 		nodes[i] = node
-		hopeless[key] = node == ""
 	}
 	return nodes, nil
+}
+
+// rota is the nodes that pods alike may still fit on, the next one first.
+type rota struct {
+	nodes    []string
+	hopeless bool
+}
+
+// placeInTurn places a pod on the next node of the rota that still passes every
+// filter. When none is left it looks at all nodes once more: a pod placed since
+// may have opened one, by its affinity or by evening out a spread.
+func (s *Simulation) placeInTurn(ctx context.Context, pod *corev1.Pod, r *rota) (string, error) {
+	for !r.hopeless {
+		for len(r.nodes) > 0 {
+			next := r.nodes[0]
+			r.nodes = r.nodes[1:]
+			node, undo, err := s.engine.PlaceOn(ctx, pod, []string{next})
+			if err != nil {
+				return "", err
+			}
+			if node != "" {
+				r.nodes = append(r.nodes, node)
+				s.undos = append(s.undos, undo)
+				return node, nil
+			}
+		}
+		fits, err := s.engine.FitsOn(ctx, pod, nil)
+		if err != nil {
+			return "", err
+		}
+		r.nodes, r.hopeless = fits, len(fits) == 0
+	}
+	return "", nil
 }
 
 // Undo takes every placement back, the last first.

@@ -34,4 +34,7 @@
 //     live load leaves them on the server.
 //   - Unknown kinds are counted in Ignored. A field that does not parse is an
 //     error naming the file, the document, the item and the field.
+//   - YAML is the YAML library's to read. A v1.List in kubectl's layout is handed to
+//     it one item at a time, which bounds its memory and changes no result
+//     (FuzzListToJSON).
 package snapshot

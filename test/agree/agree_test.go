@@ -72,7 +72,8 @@ func newWorld(t *testing.T) *world {
 	})
 	config := l.RESTConfig()
 	config.Impersonate = rest.ImpersonationConfig{UserName: testUser, Groups: []string{"system:masters"}}
-	w := &world{lab: l, defined: map[string]snapshot.Object{}, live: map[string]snapshot.Object{}}
+	config.WarningHandler = rest.NoWarnings{}
+	w := &world{lab: l, config: config, kinds: loadedKinds(), defined: map[string]snapshot.Object{}, live: map[string]snapshot.Object{}}
 	if w.typed, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,9 @@ func generated(t *testing.T, w *world, n int, seed uint64) {
 	if err := r.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.report(os.Stderr)
+	if err := r.report(os.Stderr); err != nil {
+		t.Error(err)
+	}
 	if n < defaultPods {
 		return
 	}

@@ -182,7 +182,7 @@ func (g *gen) node() *corev1.Node {
 		b.Label(genLabel, one(g, "1", "3", "5", "7", "x"))
 	}
 	for _, taint := range []string{"dedicated=" + one(g, "a", "b") + ":NoSchedule", "flaky:NoExecute", "old=yes:PreferNoSchedule", "level=5:NoSchedule"} {
-		if g.chance(12) {
+		if g.chance(9) {
 			b.Taint(taint)
 		}
 	}
@@ -220,8 +220,8 @@ func (g *gen) place(node string) *corev1.Pod {
 	pod.Spec.PriorityClassName = one(g, "", "", "low", "mid", "high")
 	pod.Spec.PreemptionPolicy = nil
 	pod.Status.StartTime = new(metav1.Unix(build.Epoch.Unix()+int64(g.IntN(100000)), 0))
-	if g.chance(15) {
-		b.HostPort(int32(g.between(8000, 8003)))
+	if g.chance(35) {
+		b.HostPort(int32(g.between(8000, 8001)))
 	}
 	if g.chance(20) {
 		affinity := &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{g.affinityTerm()}}
@@ -235,6 +235,11 @@ func (g *gen) place(node string) *corev1.Pod {
 	}
 	if g.chance(25) {
 		g.allocate(b, pod.Namespace, node)
+	}
+	if g.chance(8) { // It is being resized: what it holds still counts.
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: pod.Spec.Containers[0].Name, AllocatedResources: build.Resources(fmt.Sprintf("cpu=%d,memory=1Gi", g.between(1, 3))),
+		}}
 	}
 	switch {
 	case g.chance(4):
@@ -347,15 +352,7 @@ func (g *gen) allocated(namespace, node string) *resourcev1.ResourceClaim {
 				continue
 			}
 			g.taken[key] = true
-			claim := build.ResourceClaim(namespace, g.name("devices"), deviceClass, 1)
-			claim.Status.Allocation = &resourcev1.AllocationResult{
-				Devices: resourcev1.DeviceAllocationResult{Results: []resourcev1.DeviceRequestAllocationResult{{
-					Request: "devices", Driver: deviceDriver, Pool: slice.Spec.Pool.Name, Device: device.Name,
-				}}},
-				NodeSelector: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-					MatchFields: []corev1.NodeSelectorRequirement{{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}}},
-				}}},
-			}
+			claim := allocation(build.ResourceClaim(namespace, g.name("devices"), deviceClass, 1), slice.Spec.Pool.Name, device.Name)
 			g.add(claim)
 			return claim
 		}

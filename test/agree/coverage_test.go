@@ -156,11 +156,11 @@ func (c coverage) missing() []string {
 }
 
 // write prints the table.
-func (c coverage) write(w io.Writer) {
+func (c coverage) write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REFUSED FOR\tPODS")
 	for _, name := range slices.Sorted(maps.Keys(c)) {
 		fmt.Fprintf(table, "%s\t%d\n", name, c[name])
 	}
-	table.Flush()
+	return table.Flush()
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -131,7 +132,11 @@ func keptOnLab(t *testing.T, w *world) {
 				t.Fatal(err)
 			}
 			for _, pod := range c.pods {
-				difference, err := w.differs(t.Context(), config, trialOf(pod))
+				difference, err := w.reportDiffers(t.Context(), config, trialOf(pod), "")
+				if err == nil && difference != "" { // The scheduler may not have seen it all.
+					time.Sleep(settleLonger)
+					difference, err = w.reportDiffers(t.Context(), config, trialOf(pod), "")
+				}
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -21,6 +21,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/explain"
+	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -180,26 +181,32 @@ func (w *world) applyOne(ctx context.Context, namespace string, edit report.Chan
 }
 
 func (w *world) applyCreation(ctx context.Context, namespace string, edit report.Change) (key string, err error) {
+	o, err := creation(namespace, edit)
+	if err != nil {
+		return "", err
+	}
+	made, err := w.create(ctx, w.linked(o))
+	if err != nil {
+		return "", err
+	}
+	w.live[keyOf(made)] = made
+	return keyOf(made), nil
+}
+
+// creation is the object that a change creates.
+func creation(namespace string, edit report.Change) (snapshot.Object, error) {
 	name, _, _ := strings.Cut(edit.Object, "/")
 	for _, k := range snapshot.Kinds() {
 		if k.Kind != name {
 			continue
 		}
 		o := k.New()
-		if err := json.Unmarshal([]byte(edit.Value), o); err != nil {
-			return "", err
-		}
-		if k.Namespaced && o.GetNamespace() == "" {
+		if k.Namespaced {
 			o.SetNamespace(namespace)
 		}
-		made, err := w.create(ctx, w.linked(o))
-		if err != nil {
-			return "", err
-		}
-		w.live[keyOf(made)] = made
-		return keyOf(made), nil
+		return o, json.Unmarshal([]byte(edit.Value), o)
 	}
-	return "", fmt.Errorf("no kind %q", name)
+	return nil, fmt.Errorf("no kind %q", name)
 }
 
 // undo puts the touched objects back. A shared kind's object that a remedy made
@@ -220,31 +227,63 @@ func (w *world) remedied(ctx context.Context, pod *corev1.Pod, remedy report.Rem
 	if err != nil {
 		return "cannot be applied: " + err.Error(), w.undo(ctx, c)
 	}
-	created, s, err := w.try(ctx, c.pod, false)
-	if err == nil && s.Node == "" { // The scheduler may not have seen all of it.
-		if err := w.retract(ctx, created); err != nil {
-			return "", err
+	for _, pause := range []time.Duration{settle, settleLonger} {
+		time.Sleep(pause) // The scheduler has to see the change.
+		if wrong, err = w.bound(ctx, c.pod, remedy); err != nil || wrong == "" {
+			break
 		}
-		time.Sleep(settleLonger)
-		created, s, err = w.try(ctx, c.pod, false)
 	}
+	return wrong, errors.Join(err, w.undo(ctx, c), w.afterwards(ctx, c.pod))
+}
+
+// bound tries a pod on the cluster as it is and says why it is not where the
+// remedy promises.
+func (w *world) bound(ctx context.Context, pod *corev1.Pod, remedy report.Remedy) (wrong string, err error) {
+	created, s, err := w.try(ctx, pod, false)
 	switch {
+	case created == nil:
+		return "the changed pod cannot be created: " + err.Error(), nil
 	case err != nil:
-		wrong = "the changed pod cannot be created: " + err.Error()
+		return "", err
 	case s.Node == "":
 		wrong = fmt.Sprintf("the pod is not bound: %s", s)
 	case !slices.Contains(remedy.Fits, s.Node):
 		wrong = fmt.Sprintf("the pod is bound to %s, the remedy names %v", s.Node, remedy.Fits)
 	}
-	if created != nil {
-		if err := w.retract(ctx, created); err != nil {
-			return wrong, err
+	return wrong, w.retract(ctx, created)
+}
+
+// reportDiffers explains a pod on the cluster as it is and tries the remedies, of
+// one kind or all.
+func (w *world) reportDiffers(ctx context.Context, config *predicate.Config, pod *corev1.Pod, kind report.RemedyKind) (difference string, err error) {
+	snap, err := w.settled(ctx)
+	if err != nil {
+		return "", err
+	}
+	a, s, difference, err := w.compare(ctx, oracle{snap, config}, pod)
+	if err == nil {
+		err = w.afterwards(ctx, pod)
+	}
+	if err != nil || difference != "" {
+		return difference, err
+	}
+	item, err := explained(ctx, snap, a.verdict.Pod, s)
+	if err != nil {
+		return "", err
+	}
+	if difference := itemDiffers(item, s); difference != "" {
+		return difference, nil
+	}
+	for _, remedy := range item.Remedies {
+		if kind != "" && remedy.Kind != kind {
+			continue
+		}
+		wrong, err := w.remedied(ctx, a.verdict.Pod, remedy)
+		if err != nil || wrong != "" {
+			return fmt.Sprintf("remedy %s, %q: %s", remedy.Kind, remedy.Description, wrong), err
 		}
 	}
-	if err := w.undo(ctx, c); err != nil {
-		return wrong, err
-	}
-	return wrong, w.afterwards(ctx, c.pod)
+	return "", nil
 }
 
 // runnable says whether a remedy's command changes the cluster by itself: adding a
@@ -280,16 +319,31 @@ func (w *world) commanded(ctx context.Context, pod *corev1.Pod, remedy report.Re
 	if err := w.retract(ctx, created); err != nil {
 		return wrong, err
 	}
-	var touched change
-	for _, edit := range remedy.Changes {
-		if edit.Object != "Pod/"+pod.Namespace+"/"+pod.Name {
-			touched.keys = append(touched.keys, w.touchedKey(pod.Namespace, edit))
-		}
-	}
-	if err := w.undo(ctx, touched); err != nil {
+	if err := w.undoCommand(ctx, pod, remedy); err != nil {
 		return wrong, err
 	}
 	return wrong, w.heal(ctx)
+}
+
+// undoCommand puts back what a remedy's command has touched.
+func (w *world) undoCommand(ctx context.Context, pod *corev1.Pod, remedy report.Remedy) error {
+	var touched change
+	for _, edit := range remedy.Changes {
+		key := edit.Object
+		if key == "Pod/"+pod.Namespace+"/"+pod.Name {
+			continue
+		}
+		if edit.Op == report.OpCreate {
+			o, err := creation(pod.Namespace, edit)
+			if err != nil {
+				return err
+			}
+			key = keyOf(o)
+			w.live[key] = o
+		}
+		touched.keys = append(touched.keys, key)
+	}
+	return w.undo(ctx, touched)
 }
 
 // again explains the pod anew and returns the same remedy: its command may hold
@@ -309,28 +363,6 @@ func (w *world) again(ctx context.Context, pod *corev1.Pod, s said, remedy repor
 		return same, false, nil
 	}
 	return item.Remedies[i], true, nil
-}
-
-// touchedKey is the key of what a change touches; what a command has created is
-// taken for live.
-func (w *world) touchedKey(namespace string, edit report.Change) string {
-	if edit.Op != report.OpCreate {
-		return edit.Object
-	}
-	kind, name, _ := strings.Cut(edit.Object, "/")
-	for _, k := range snapshot.Kinds() {
-		if k.Kind != kind {
-			continue
-		}
-		o := k.New()
-		o.SetName(name)
-		if k.Namespaced {
-			o.SetNamespace(namespace)
-		}
-		w.live[keyOf(o)] = o
-		return keyOf(o)
-	}
-	return edit.Object
 }
 
 // awaitBound waits until the pod of that name, or one made anew, is bound.

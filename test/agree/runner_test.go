@@ -54,7 +54,7 @@ type counts struct {
 const (
 	podsPerCluster = 6
 	cordonEvery    = 8
-	commandEvery   = 25 // of the remedies
+	commandEvery   = 10 // of the remedies
 	progressEvery  = 10 * time.Second
 	settle         = 10 * time.Millisecond
 	settleLonger   = 300 * time.Millisecond
@@ -136,7 +136,7 @@ func (r *runner) runTrial(ctx context.Context, c *kase, t *trial, snap *snapshot
 	}
 	if difference != "" {
 		r.differ(c, t, a, difference)
-		return true, r.keep(ctx, c, t)
+		return true, r.keep(ctx, c, t, r.messageDiffers)
 	}
 	if r.counts.pods%cordonEvery == 0 {
 		if err := r.compareNodes(ctx, c, t, a); err != nil {
@@ -209,21 +209,23 @@ func (r *runner) compareReport(ctx context.Context, c *kase, t *trial, a answer,
 	}
 	if difference := itemDiffers(item, s); difference != "" {
 		r.differ(c, t, a, difference)
+		return true, r.keep(ctx, c, t, r.reportDiffers(""))
 	}
 	if s.Node == "" && len(item.Remedies) == 0 {
 		r.counts.without++
 	}
 	for _, remedy := range item.Remedies {
-		if remedy.Kind == report.RemedyRaiseQuota {
+		if remedy.Kind == report.RemedyRaiseQuota { // No matter of the scheduler.
 			continue
 		}
-		wrong, err := r.world.remedied(ctx, r.created(a), remedy)
+		wrong, err := r.world.remedied(ctx, a.verdict.Pod, remedy)
 		if err != nil {
 			return true, fmt.Errorf("remedy %q: %w", remedy.Description, err)
 		}
 		r.counts.remedies[remedy.Kind]++
 		if wrong != "" {
 			r.differ(c, t, a, fmt.Sprintf("remedy %s, %q (%s): %s\n%s", remedy.Kind, remedy.Description, text(remedy.Changes), wrong, s))
+			return true, r.keep(ctx, c, t, r.reportDiffers(remedy.Kind))
 		}
 		if err := r.compareCommand(ctx, c, t, a, remedy); err != nil {
 			return true, fmt.Errorf("command %q: %w", remedy.Command, err)
@@ -232,8 +234,17 @@ func (r *runner) compareReport(ctx context.Context, c *kase, t *trial, a answer,
 	return len(item.Remedies) > 0, nil
 }
 
-// created is the pod as the API server has it, as remedies' patches expect.
-func (r *runner) created(a answer) *corev1.Pod { return a.verdict.Pod }
+// reportDiffers compares a pod's report and remedies of a kind, for the shrinker.
+func (r *runner) reportDiffers(kind report.RemedyKind) differs {
+	return func(ctx context.Context, pod *corev1.Pod) (string, error) {
+		return r.world.reportDiffers(ctx, r.config, pod, kind)
+	}
+}
+
+// messageDiffers compares a pod's verdict and message, for the shrinker.
+func (r *runner) messageDiffers(ctx context.Context, pod *corev1.Pod) (string, error) {
+	return r.world.differs(ctx, r.config, pod)
+}
 
 // compareCommand runs the command of every so many remedies, and of the first of
 // each kind.
@@ -322,8 +333,10 @@ func (t *trial) String() string {
 }
 
 // report prints the figures.
-func (r *runner) report(w io.Writer) {
-	r.coverage.write(w)
+func (r *runner) report(w io.Writer) error {
+	if err := r.coverage.write(w); err != nil {
+		return err
+	}
 	c := r.counts
 	fmt.Fprintf(w, "agree: seed %d, %s: %d pods on %d clusters: %d bound, %d unschedulable, %d gated or passed over\n",
 		r.seed, time.Since(r.began).Round(time.Second), c.pods, c.clusters, c.schedulable, c.unschedulable, c.silent)
@@ -331,7 +344,8 @@ func (r *runner) report(w io.Writer) {
 	fmt.Fprintf(w, "agree: %d nodes' verdicts by cordoning the others\n", c.nodes)
 	fmt.Fprintf(w, "agree: %s applied; %d pods had none\n", kinds("remedies", c.remedies), c.without)
 	fmt.Fprintf(w, "agree: %s run\n", kinds("commands", c.commands))
-	fmt.Fprintf(w, "agree: %d differences\n", c.differences)
+	_, err := fmt.Fprintf(w, "agree: %d differences\n", c.differences)
+	return err
 }
 
 // kinds is "12 remedies (AddToleration 3, ...)".

@@ -9,17 +9,20 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // shrinkTime bounds the search for a smaller case.
 const shrinkTime = 90 * time.Second
 
+// differs says how a pod's answers differ on the cluster as it is; empty means that
+// they agree.
+type differs func(ctx context.Context, pod *corev1.Pod) (string, error)
+
 // keep shrinks a case that differs, writes it to testdata/cases and puts the
 // generated cluster back.
-func (r *runner) keep(ctx context.Context, c *kase, t *trial) error {
-	s := shrinker{world: r.world, config: r.config, objects: slices.Clone(c.objects), pod: t.pod.DeepCopy(), until: time.Now().Add(shrinkTime)}
+func (r *runner) keep(ctx context.Context, c *kase, t *trial, differs differs) error {
+	s := shrinker{world: r.world, differs: differs, objects: slices.Clone(c.objects), pod: t.pod.DeepCopy(), until: time.Now().Add(shrinkTime)}
 	if err := s.shrink(ctx); err != nil {
 		return err
 	}
@@ -34,7 +37,7 @@ func (r *runner) keep(ctx context.Context, c *kase, t *trial) error {
 // shrinker drops objects and fields while the difference lasts.
 type shrinker struct {
 	world   *world
-	config  *predicate.Config
+	differs differs
 	objects []snapshot.Object
 	pod     *corev1.Pod
 	until   time.Time
@@ -43,7 +46,7 @@ type shrinker struct {
 func (s *shrinker) shrink(ctx context.Context) error {
 	for again := true; again && time.Now().Before(s.until); {
 		again = false
-		for i := len(s.objects) - 1; i >= 0; i-- {
+		for i := range slices.Backward(s.objects) {
 			fewer := slices.Delete(slices.Clone(s.objects), i, i+1)
 			dropped, err := s.try(ctx, fewer, s.pod)
 			if err != nil {
@@ -75,7 +78,7 @@ func (s *shrinker) try(ctx context.Context, objects []snapshot.Object, pod *core
 	if err := s.world.build(ctx, objects); err != nil {
 		return false, s.world.clear(ctx)
 	}
-	difference, err := s.world.differs(ctx, s.config, pod)
+	difference, err := s.differs(ctx, pod)
 	if err != nil || difference == "" {
 		return false, nil
 	}

@@ -103,8 +103,12 @@ var traits = []trait{
 	{"podAffinity namespaceSelector", predicate.InterPodAffinity, podAffinity(func(g *gen, t *corev1.PodAffinityTerm) {
 		t.NamespaceSelector = g.namespaceSelector()
 	})},
-	{"podAffinity matchLabelKeys", predicate.InterPodAffinity, podAffinity(func(_ *gen, t *corev1.PodAffinityTerm) { t.MatchLabelKeys = []string{"version"} })},
-	{"podAffinity mismatchLabelKeys", predicate.InterPodAffinity, podAffinity(func(_ *gen, t *corev1.PodAffinityTerm) { t.MismatchLabelKeys = []string{"version"} })},
+	{"podAffinity matchLabelKeys", predicate.InterPodAffinity, podAffinity(func(_ *gen, t *corev1.PodAffinityTerm) {
+		t.MatchLabelKeys, t.NamespaceSelector = []string{"version"}, &metav1.LabelSelector{}
+	})},
+	{"podAffinity mismatchLabelKeys", predicate.InterPodAffinity, podAffinity(func(_ *gen, t *corev1.PodAffinityTerm) {
+		t.MismatchLabelKeys, t.NamespaceSelector = []string{"version"}, &metav1.LabelSelector{}
+	})},
 	{"podAntiAffinity", predicate.InterPodAffinity, podAntiAffinity(func(*gen, *corev1.PodAffinityTerm) {})},
 	{"podAntiAffinity namespaces", predicate.InterPodAffinity, podAntiAffinity(func(g *gen, t *corev1.PodAffinityTerm) {
 		t.Namespaces = []string{one(g, namespaces...)}
@@ -112,8 +116,12 @@ var traits = []trait{
 	{"podAntiAffinity namespaceSelector", predicate.InterPodAffinity, podAntiAffinity(func(g *gen, t *corev1.PodAffinityTerm) {
 		t.NamespaceSelector = g.namespaceSelector()
 	})},
-	{"podAntiAffinity matchLabelKeys", predicate.InterPodAffinity, podAntiAffinity(func(_ *gen, t *corev1.PodAffinityTerm) { t.MatchLabelKeys = []string{"version"} })},
-	{"podAntiAffinity mismatchLabelKeys", predicate.InterPodAffinity, podAntiAffinity(func(_ *gen, t *corev1.PodAffinityTerm) { t.MismatchLabelKeys = []string{"version"} })},
+	{"podAntiAffinity matchLabelKeys", predicate.InterPodAffinity, podAntiAffinity(func(_ *gen, t *corev1.PodAffinityTerm) {
+		t.MatchLabelKeys, t.NamespaceSelector = []string{"version"}, &metav1.LabelSelector{}
+	})},
+	{"podAntiAffinity mismatchLabelKeys", predicate.InterPodAffinity, podAntiAffinity(func(_ *gen, t *corev1.PodAffinityTerm) {
+		t.MismatchLabelKeys, t.NamespaceSelector = []string{"version"}, &metav1.LabelSelector{}
+	})},
 
 	{"spread", predicate.PodTopologySpread, spread(func(*gen, *corev1.TopologySpreadConstraint) {})},
 	{"spread minDomains", predicate.PodTopologySpread, spread(func(g *gen, c *corev1.TopologySpreadConstraint) { c.MinDomains = new(int32(g.between(2, 5))) })},
@@ -125,7 +133,7 @@ var traits = []trait{
 	})},
 	{"spread matchLabelKeys", predicate.PodTopologySpread, spread(func(_ *gen, c *corev1.TopologySpreadConstraint) { c.MatchLabelKeys = []string{"version"} })},
 
-	{"hostPort", predicate.NodePorts, func(g *gen, b *build.PodBuilder) { b.HostPort(int32(g.between(8000, 8003))) }},
+	{"hostPort", predicate.NodePorts, func(g *gen, b *build.PodBuilder) { b.HostPort(int32(g.between(8000, 8001))) }},
 	{"hostPort hostIP", predicate.NodePorts, func(g *gen, b *build.PodBuilder) { port(g, b).HostIP = one(g, "127.0.0.1", "10.0.0.1", "0.0.0.0") }},
 	{"hostPort protocol", predicate.NodePorts, func(g *gen, b *build.PodBuilder) {
 		port(g, b).Protocol = one(g, corev1.ProtocolUDP, corev1.ProtocolTCP)
@@ -221,7 +229,7 @@ var traits = []trait{
 	{"allocated device claim", predicate.DynamicResources, func(g *gen, b *build.PodBuilder) {
 		c := g.allocated(b.Obj().Namespace, g.someNode())
 		if c == nil {
-			c = devices(g, b, 4, "")
+			devices(g, b, 4, "")
 			return
 		}
 		if g.chance(70) && len(g.placed) > 0 { // Else it is free to be deallocated.
@@ -294,7 +302,7 @@ func spread(edit func(*gen, *corev1.TopologySpreadConstraint)) func(*gen, *build
 
 // port adds a host port to the pod and returns it.
 func port(g *gen, b *build.PodBuilder) *corev1.ContainerPort {
-	b.HostPort(int32(g.between(8000, 8003)))
+	b.HostPort(int32(g.between(8000, 8001)))
 	ports := b.Obj().Spec.Containers[0].Ports
 	return &ports[len(ports)-1]
 }

@@ -1,10 +1,13 @@
 package agree
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -196,6 +199,62 @@ func handmadeCases() []handmade {
 			bare(pending("two-terms-in-one-place").PodAffinity("app=c", corev1.LabelTopologyZone).PodAffinity("app=a", corev1.LabelTopologyZone)),
 			bare(pending("against-itself").Label("app", "q").PodAntiAffinity("app=q", corev1.LabelTopologyZone).Request("cpu=9")),
 		}},
+		{"volumes", []snapshot.Object{
+			build.StorageClass(classImmediate, volumeDriver, storagev1.VolumeBindingImmediate),
+			build.StorageClass(classStatic, "kubernetes.io/no-provisioner", storagev1.VolumeBindingWaitForFirstConsumer),
+			small("la").Zone("z1").Obj(), small("lb").Zone("z2").Obj(),
+			build.CSINode("la", volumeDriver, 1), build.CSINode("lb", volumeDriver, 2),
+			boundClaim("used", "volume-used"), boundVolume("volume-used", "used", "z1"),
+			bare(pending("user").PVC("used").Node("la")),
+			boundClaim("free", "volume-free"), boundVolume("volume-free", "free", "z1"),
+			boundClaim("elsewhere", "volume-elsewhere"), boundVolume("volume-elsewhere", "elsewhere", "z3"),
+			boundClaim("volume-gone", "none"),
+			build.PVC("default", "unbound", classImmediate, "1Gi", ""),
+			build.PVC("default", "no-such-class", "absent", "1Gi", ""),
+			build.PVC("default", "wait-too-large", classStatic, "9Gi", ""),
+			build.PVC("default", "wait-in-zone", classStatic, "1Gi", ""),
+			build.PV("local-b", classStatic, "2Gi", volumeDriver, "z2"),
+		}, []*corev1.Pod{
+			bare(pending("limit-reached-in-its-zone").PVC("free")),
+			bare(pending("the-same-volume-counts-once").PVC("used").Request("cpu=9")),
+			bare(pending("zone-without-nodes").PVC("elsewhere")),
+			bare(pending("two-zones").PVC("free").PVC("wait-in-zone")),
+			bare(pending("volume-that-is-not-there").PVC("volume-gone")),
+			bare(pending("claim-that-is-not-there").PVC("absent")),
+			bare(pending("unbound-immediate").PVC("unbound")),
+			bare(pending("class-that-is-not-there").PVC("no-such-class")),
+			bare(pending("no-volume-large-enough").PVC("wait-too-large")),
+			bare(pending("volume-on-a-node-too-small").PVC("wait-in-zone").Request("cpu=9")),
+		}},
+		{"devices", []snapshot.Object{
+			build.DeviceClass(deviceClass, deviceDriver),
+			small("da").Obj(), small("db").Obj(), small("dc").Obj(),
+			build.ResourceSlice("da", deviceDriver, "gpu-0", "gpu-1"), build.ResourceSlice("db", deviceDriver, "gpu-0"),
+			build.ResourceClaim("default", "one", deviceClass, 1), build.ResourceClaim("default", "three", deviceClass, 3),
+			build.ResourceClaim("default", "two", deviceClass, 2), build.ResourceClaim("default", "class-gone", "absent", 1),
+			allocation(build.ResourceClaim("default", "held", deviceClass, 1), "da", "gpu-1"),
+		}, []*corev1.Pod{
+			bare(pending("held-where-it-cannot-go").ResourceClaim("held").NodeSelector(corev1.LabelHostname, "db")),
+			bare(pending("held-where-it-is-refused").ResourceClaim("held").Request("cpu=9")),
+			bare(pending("claim-that-is-not-there").ResourceClaim("absent")),
+			bare(pending("class-that-is-not-there").ResourceClaim("class-gone")),
+			bare(pending("more-than-any-node").ResourceClaim("three")),
+			bare(pending("a-node-too-small").ResourceClaim("two").Request("cpu=9")),
+			bare(pending("two-claims-on-one-node").ResourceClaim("one").ResourceClaim("two")),
+			bare(pending("devices-and-selector").ResourceClaim("two").NodeSelector(corev1.LabelHostname, "db")),
+			bare(pending("gated-too").ResourceClaim("one").Gate("example.com/wait")),
+		}},
+		{"nominated", []snapshot.Object{
+			build.PriorityClass("mid", 100), build.PriorityClass("high", 1000),
+			small("na").Obj(), small("nb").Obj(),
+			nominated("room-on-a", "na", corev1.DefaultSchedulerName), nominated("room-of-another-scheduler", "nb", "another"),
+		}, []*corev1.Pod{
+			bare(pending("only-where-no-room-is-kept").Request("cpu=3")),
+			bare(pending("room-is-kept").Request("cpu=3").NodeSelector(corev1.LabelHostname, "na")),
+			preemptor("more-important", "3", "high"),
+			bare(pending("claim-that-is-not-there").PVC("absent")),
+			bare(pending("kept-away-from-it").NodeSelector(corev1.LabelHostname, "na").PodAntiAffinity("app=room-on-a", corev1.LabelHostname)),
+		}},
 		{"no-nodes", nil, []*corev1.Pod{bare(pending("alone")), bare(pending("alone-with-a-claim").PVC("absent"))}},
 		{"preemption", []snapshot.Object{
 			build.PriorityClass("mid", 100), build.PriorityClass("high", 1000),
@@ -208,6 +267,38 @@ func handmadeCases() []handmade {
 			preemptor("too-large-for-any", "5", "high"), preemptor("two-victims", "4", "high"),
 		}},
 	}
+}
+
+// nominated is a pending pod with room on a node; the gate keeps it as it is.
+func nominated(name, node, scheduler string) *corev1.Pod {
+	pod := bare(pending(name).Label("app", name).Request("cpu=2").Gate("example.com/room").Nominated(node))
+	pod.Spec.PriorityClassName, pod.Spec.SchedulerName = "mid", scheduler
+	return pod
+}
+
+// allocation gives a claim a device of a node's pool.
+func allocation(claim *resourcev1.ResourceClaim, node, device string) *resourcev1.ResourceClaim {
+	// The scheduler gives an allocation both, and cannot reserve a claim without.
+	claim.Finalizers = []string{resourcev1.Finalizer}
+	claim.Status.Allocation = &resourcev1.AllocationResult{
+		AllocationTimestamp: &build.Epoch,
+		Devices: resourcev1.DeviceAllocationResult{Results: []resourcev1.DeviceRequestAllocationResult{{
+			Request: claim.Spec.Devices.Requests[0].Name, Driver: deviceDriver, Pool: node, Device: device,
+		}}},
+		NodeSelector: selects(corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{named(corev1.NodeSelectorOpIn, node)}}),
+	}
+	return claim
+}
+
+func boundClaim(name, volume string) *corev1.PersistentVolumeClaim {
+	return build.PVC("default", name, classImmediate, "1Gi", volume)
+}
+
+func boundVolume(name, claim, zone string) *corev1.PersistentVolume {
+	volume := build.PV(name, classImmediate, "1Gi", volumeDriver, zone)
+	volume.Spec.ClaimRef = &corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: "default", Name: claim}
+	volume.Status.Phase = corev1.VolumeBound
+	return volume
 }
 
 func namespacesOf(selector *metav1.LabelSelector) func(*corev1.Pod) {
@@ -261,7 +352,7 @@ func recordUpstream(t *testing.T, w *world) {
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}
-			if err := w.retract(t.Context(), created); err != nil {
+			if err := errors.Join(w.retract(t.Context(), created), w.afterwards(t.Context(), pod)); err != nil {
 				t.Fatal(err)
 			}
 			pods, answers = append(pods, created), append(answers, s)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -21,7 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
+	"github.com/stowage-dev/stowage/pkg/load"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/test/lab"
 )
@@ -32,6 +35,8 @@ const requests = 8
 // world is the control plane's content as a case defines it.
 type world struct {
 	lab     *lab.Lab
+	config  *rest.Config
+	kinds   []string // the resources that snapshots are loaded of
 	dynamic dynamic.Interface
 	typed   kubernetes.Interface
 	pods    *podWatch
@@ -60,7 +65,7 @@ func kindOf(o snapshot.Object) (served, error) {
 		return runtimeClasses, nil
 	}
 	for _, k := range snapshot.Kinds() {
-		if fmt.Sprintf("%T", k.New()) == fmt.Sprintf("%T", o) {
+		if reflect.TypeOf(k.New()) == reflect.TypeOf(o) {
 			return served{k.GroupVersionKind, k.Resource, k.Namespaced}, nil
 		}
 	}
@@ -210,9 +215,13 @@ func (w *world) terminate(ctx context.Context, resources dynamic.ResourceInterfa
 	return resources.Get(ctx, o.GetName(), metav1.GetOptions{})
 }
 
-// unown removes what the API server gives.
+// unown removes what the API server gives. An allocated claim's finalizer is the
+// scheduler's, which cannot reserve the claim without it.
 func unown(o *unstructured.Unstructured) {
-	for _, field := range []string{"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "ownerReferences"} {
+	if o.GetKind() != "ResourceClaim" {
+		o.SetFinalizers(nil)
+	}
+	for _, field := range []string{"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences"} {
 		unstructured.RemoveNestedField(o.Object, "metadata", field)
 	}
 }
@@ -264,9 +273,7 @@ func (w *world) removeOne(ctx context.Context, o snapshot.Object) error {
 		return err
 	}
 	resources := w.resources(kind, o.GetNamespace())
-	switch o.(type) {
-	// The API server and the scheduler put finalizers on these; no controller runs that takes them off.
-	case *corev1.PersistentVolume, *corev1.PersistentVolumeClaim, *resourcev1.ResourceClaim:
+	if isDeviceClaim(o) { // No controller runs that takes the finalizer off.
 		_, err := resources.Patch(ctx, o.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
@@ -304,46 +311,40 @@ func (w *world) heal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	volumes, dirty := false, map[string]bool{}
-	mark := func(key string, o snapshot.Object) {
-		w.live[key] = o
-		dirty[key] = true
-		if _, ok := o.(*resourcev1.ResourceClaim); !ok {
-			volumes = true
-		}
-	}
-	found := map[string]bool{}
+	found, dirty := map[string]bool{}, map[string]bool{}
 	for _, o := range now {
 		key := keyOf(o)
 		found[key] = true
 		if live, ok := w.live[key]; !ok || live.GetResourceVersion() != o.GetResourceVersion() {
-			mark(key, o)
+			w.live[key], dirty[key] = o, true
 		}
 	}
+	volumes := false
 	for key, o := range w.live {
-		switch o.(type) {
-		case *corev1.PersistentVolume, *corev1.PersistentVolumeClaim:
-			if !found[key] {
-				mark(key, o)
-			}
-		case *resourcev1.ResourceClaim:
-			if !found[key] {
-				mark(key, o)
-			}
+		if (isVolume(o) || isDeviceClaim(o)) && !found[key] {
+			dirty[key] = true
 		}
+		volumes = volumes || dirty[key] && isVolume(o)
 	}
-	if volumes { // They refer to each other by UID.
-		for key, o := range w.live {
-			switch o.(type) {
-			case *corev1.PersistentVolume, *corev1.PersistentVolumeClaim:
-				dirty[key] = true
-			}
+	for key, o := range w.live { // Volumes and claims refer to each other by UID.
+		if volumes && isVolume(o) {
+			dirty[key] = true
 		}
-	}
-	if len(dirty) == 0 {
-		return nil
 	}
 	return w.restore(ctx, slices.Sorted(maps.Keys(dirty)))
+}
+
+func isVolume(o snapshot.Object) bool {
+	switch o.(type) {
+	case *corev1.PersistentVolume, *corev1.PersistentVolumeClaim:
+		return true
+	}
+	return false
+}
+
+func isDeviceClaim(o snapshot.Object) bool {
+	_, ok := o.(*resourcev1.ResourceClaim)
+	return ok
 }
 
 // list returns the objects of these kinds.
@@ -373,26 +374,20 @@ func (w *world) list(ctx context.Context, names ...string) ([]snapshot.Object, e
 	return slices.Concat(lists...), err
 }
 
-// snapshot lists the cluster.
+// snapshot loads the cluster as the commands do.
 func (w *world) snapshot(ctx context.Context) (*snapshot.Snapshot, error) {
+	return load.Live(ctx, w.config, load.Options{Source: "lab", Kinds: w.kinds})
+}
+
+// loadedKinds are all but events, which say what the scheduler has done.
+func loadedKinds() []string {
 	var names []string
 	for _, k := range snapshot.Kinds() {
-		if k.Kind != "Event" {
-			names = append(names, k.Kind)
+		if k.Typed() && k.Kind != "Event" {
+			names = append(names, k.Resource)
 		}
 	}
-	objects, err := w.list(ctx, names...)
-	if err != nil {
-		return nil, err
-	}
-	s := &snapshot.Snapshot{Source: "lab"}
-	for _, o := range objects {
-		if err := s.Add(o); err != nil {
-			return nil, err
-		}
-	}
-	s.Sort()
-	return s, nil
+	return names
 }
 
 // settled lists the cluster once the scheduler has had the time to see it too: it
@@ -446,22 +441,6 @@ func fromUnstructured(u *unstructured.Unstructured, like snapshot.Object) (snaps
 	if err != nil {
 		return nil, err
 	}
-	o := like.DeepCopyObject().(snapshot.Object)
-	if o, err = empty(o); err != nil {
-		return nil, err
-	}
+	o := reflect.New(reflect.TypeOf(like).Elem()).Interface().(snapshot.Object)
 	return o, json.Unmarshal(data, o)
-}
-
-// empty returns a new object of o's type.
-func empty(o snapshot.Object) (snapshot.Object, error) {
-	if _, ok := o.(*nodev1.RuntimeClass); ok {
-		return &nodev1.RuntimeClass{}, nil
-	}
-	for _, k := range snapshot.Kinds() {
-		if fresh := k.New(); fmt.Sprintf("%T", fresh) == fmt.Sprintf("%T", o) {
-			return fresh, nil
-		}
-	}
-	return nil, fmt.Errorf("%T: not a kind of a case", o)
 }

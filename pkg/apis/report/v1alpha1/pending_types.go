@@ -218,7 +218,27 @@ type Cause struct {
 	Nodes int `json:"nodes"`
 	// Detail is a sentence that names the taint, label, amount, pod or claim.
 	Detail string `json:"detail"`
+	// Shortage tells resource shortages apart; empty for other causes.
+	Shortage ShortageClass `json:"shortage,omitempty"`
 }
+
+// ShortageClass says in what way a resource is short.
+type ShortageClass string
+
+const (
+	// ShortageNotOffered means that no node has the resource: a mistyped name, or a
+	// device that no plugin advertises.
+	ShortageNotOffered ShortageClass = "NotOffered"
+	// ShortageTooLarge means that the request is larger than any node.
+	ShortageTooLarge ShortageClass = "LargerThanAnyNode"
+	// ShortageNotOnOneNode means that there is enough in sum, but not on one node.
+	ShortageNotOnOneNode ShortageClass = "NotOnOneNode"
+	// ShortageInUse means that other pods hold it.
+	ShortageInUse ShortageClass = "InUse"
+	// ShortageNeverTogether means that each resource is free on some node, but
+	// never all on one.
+	ShortageNeverTogether ShortageClass = "NeverTogether"
+)
 
 // Remedy is a smallest change after which, verified, the pod fits.
 type Remedy struct {
