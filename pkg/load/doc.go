@@ -5,8 +5,8 @@
 // what Stowage reads (snapshot.Kind.Reduce) and its bytes are forgotten, so that
 // neither the whole response nor a whole list of full objects is ever in memory.
 // Lists are not paged, because the API server answers an unpaged one from its
-// watch cache and encodes it as a stream; one that must read from etcd pays for
-// every page.
+// watch cache and encodes it as a stream; Options.ChunkSize pages them all the
+// same, for whom the one large response is too much.
 //
 // Measured with 5,000 nodes and 50,000 pods, a load peaks at 0.45 times the memory
 // that client-go takes to list nodes, pods and replica sets in protobuf.

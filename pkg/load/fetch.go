@@ -9,9 +9,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
@@ -37,24 +41,50 @@ func fieldSelector(k snapshot.Kind) string {
 	return ""
 }
 
-// fetch sends a list request and returns the reduced objects.
-func (l *loader) fetch(ctx context.Context, request *rest.Request, k snapshot.Kind) ([]snapshot.Object, error) {
+// fetch sends a list request, or one for each page of Options.ChunkSize objects,
+// and returns the reduced objects. Pages that the server no longer has (it keeps
+// them for some minutes) are asked for again as one list.
+func (l *loader) fetch(ctx context.Context, k snapshot.Kind, request func() *rest.Request) ([]snapshot.Object, error) {
+	if l.opts.ChunkSize <= 0 || !k.Typed() {
+		objects, _, err := l.fetchPage(ctx, k, request(), 0)
+		return objects, err
+	}
+	var objects []snapshot.Object
+	for token := ""; ; {
+		page := request().Param("limit", strconv.FormatInt(l.opts.ChunkSize, 10))
+		if token != "" {
+			page.Param("continue", token)
+		}
+		more, next, err := l.fetchPage(ctx, k, page, len(objects))
+		if apierrors.IsResourceExpired(err) && token != "" {
+			objects, _, err = l.fetchPage(ctx, k, request(), 0)
+			return objects, err
+		}
+		if objects = append(objects, more...); err != nil || next == "" {
+			return objects, err
+		}
+		token = next
+	}
+}
+
+// fetchPage sends one request, after so many objects of earlier ones. next is the
+// token of the page after it.
+func (l *loader) fetchPage(ctx context.Context, k snapshot.Kind, request *rest.Request, before int) (objects []snapshot.Object, next string, err error) {
 	body, err := request.Stream(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer body.Close()
-	var objects []snapshot.Object
 	var replicas sharer
 	add := func(o snapshot.Object) {
 		if k.Reduce(o) {
 			replicas.share(o)
 			objects = append(objects, o)
 		}
-		l.arrived(k, len(objects))
+		l.arrived(k, before+len(objects))
 	}
 	if k.Typed() {
-		err = readProtobuf(body, func(data []byte) error {
+		next, err = readProtobuf(body, func(data []byte) error {
 			o := k.New()
 			if err := o.(unmarshaler).Unmarshal(data); err != nil {
 				return err
@@ -66,9 +96,9 @@ func (l *loader) fetch(ctx context.Context, request *rest.Request, k snapshot.Ki
 		err = readJSON(body, k, add)
 	}
 	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, "", ctx.Err()
 	}
-	return objects, err
+	return objects, next, err
 }
 
 // arrived reports progress every so many objects.
@@ -88,8 +118,9 @@ type unmarshaler interface{ Unmarshal(data []byte) error }
 
 // The field numbers of k8s.io/apimachinery's runtime.Unknown, and of every list.
 const (
-	unknownRaw = 2
-	listItems  = 2
+	unknownRaw   = 2
+	listMetadata = 1
+	listItems    = 2
 )
 
 // maxItem bounds the length of one object in bytes, dozens of times what an API
@@ -98,29 +129,28 @@ const maxItem = 64 << 20
 
 // readProtobuf reads a list as the API server encodes it (a magic number, then a
 // runtime.Unknown whose raw bytes are the list) and calls item with the bytes of
-// each item, which are valid during the call only.
-func readProtobuf(body io.Reader, item func(data []byte) error) error {
+// each item, which are valid during the call only. It returns the token of the
+// list's next page.
+func readProtobuf(body io.Reader, item func(data []byte) error) (next string, err error) {
 	r := &wireReader{Reader: bufio.NewReaderSize(body, 1<<16)}
 	var magic [4]byte
 	if _, err := io.ReadFull(r, magic[:]); err != nil {
-		return explain(err)
+		return "", explain(err)
 	}
 	if string(magic[:]) != "k8s\x00" {
-		return errors.New("expected a protobuf list, found another encoding: is there a proxy before the API server?")
+		return "", errors.New("expected a protobuf list, found another encoding: is there a proxy before the API server?")
 	}
-	length, err := r.find(unknownRaw, math.MaxInt64)
+	_, length, err := r.find(math.MaxInt64, unknownRaw)
 	if err != nil {
-		return explain(err) // even an empty list has its metadata
+		return "", explain(err) // even an empty list has its metadata
 	}
 	rest := &io.LimitedReader{R: r, N: length}
 	list := &wireReader{Reader: bufio.NewReader(rest)}
-	if err := list.items(item); err != nil {
-		return err
+	next, err = list.items(item)
+	if err == nil && rest.N > 0 {
+		err = explain(io.ErrUnexpectedEOF)
 	}
-	if rest.N > 0 {
-		return explain(io.ErrUnexpectedEOF)
-	}
-	return nil
+	return next, err
 }
 
 // explain names the end of a response that ends too early.
@@ -137,36 +167,46 @@ type wireReader struct {
 	buffer []byte
 }
 
-// items calls item for each item of a list.
-func (r *wireReader) items(item func(data []byte) error) error {
-	for n := 0; ; n++ {
-		length, err := r.find(listItems, maxItem)
+// items calls item for each item of a list, and returns the metadata's continue
+// token.
+func (r *wireReader) items(item func(data []byte) error) (next string, err error) {
+	for n := 0; ; {
+		field, length, err := r.find(maxItem, listMetadata, listItems)
 		if err == io.EOF {
-			return nil
+			return next, nil
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 		if length > int64(cap(r.buffer)) {
 			r.buffer = make([]byte, length)
 		}
 		data := r.buffer[:length]
 		if _, err := io.ReadFull(r, data); err != nil {
-			return explain(err)
+			return "", explain(err)
+		}
+		if field == listMetadata {
+			var meta metav1.ListMeta
+			if err := meta.Unmarshal(data); err != nil {
+				return "", fmt.Errorf("the list's metadata: %w", err)
+			}
+			next = meta.Continue
+			continue
 		}
 		if err := item(data); err != nil {
-			return fmt.Errorf("item %d: %w", n, err)
+			return "", fmt.Errorf("item %d: %w", n, err)
 		}
+		n++
 	}
 }
 
-// find skips fields up to the next one with that number, which has a length, and
-// returns the length, refusing one beyond longest; io.EOF at the message's end.
-func (r *wireReader) find(number protowire.Number, longest uint64) (length int64, err error) {
+// find skips fields up to the next one with one of the numbers that has a length,
+// and returns the two, refusing a length beyond longest; io.EOF at the message's end.
+func (r *wireReader) find(longest uint64, numbers ...protowire.Number) (field protowire.Number, length int64, err error) {
 	for {
 		tag, err := binary.ReadUvarint(r)
 		if err != nil {
-			return 0, err // io.EOF only before the first byte
+			return 0, 0, err // io.EOF only before the first byte
 		}
 		field, typ := protowire.DecodeTag(tag)
 		var skip uint64
@@ -180,19 +220,19 @@ func (r *wireReader) find(number protowire.Number, longest uint64) (length int64
 		case protowire.Fixed64Type:
 			skip = 8
 		default:
-			return 0, fmt.Errorf("protobuf field %d: unexpected wire type %d", field, typ)
+			return 0, 0, fmt.Errorf("protobuf field %d: unexpected wire type %d", field, typ)
 		}
 		if err != nil {
-			return 0, explain(err)
+			return 0, 0, explain(err)
 		}
 		if skip > longest {
-			return 0, fmt.Errorf("protobuf field %d: %d bytes is no length of an object", field, skip)
+			return 0, 0, fmt.Errorf("protobuf field %d: %d bytes is no length of an object", field, skip)
 		}
-		if field == number && typ == protowire.BytesType {
-			return int64(skip), nil
+		if typ == protowire.BytesType && slices.Contains(numbers, field) {
+			return field, int64(skip), nil
 		}
 		if _, err := r.Discard(int(skip)); err != nil {
-			return 0, explain(err)
+			return 0, 0, explain(err)
 		}
 	}
 }

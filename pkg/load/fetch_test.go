@@ -35,7 +35,7 @@ func podList(n int) *corev1.PodList {
 }
 
 func readPods(body []byte) (pods []corev1.Pod, err error) {
-	err = readProtobuf(bytes.NewReader(body), func(data []byte) error {
+	_, err = readProtobuf(bytes.NewReader(body), func(data []byte) error {
 		var pod corev1.Pod
 		if err := pod.Unmarshal(data); err != nil {
 			return err

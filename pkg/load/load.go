@@ -27,6 +27,9 @@ type Options struct {
 	Kinds []string
 	// Source names the cluster in messages, as a kubeconfig's context does.
 	Source string
+	// ChunkSize, above 0, lists in pages of that many objects, which is slower and
+	// spares a busy API server.
+	ChunkSize int64
 	// Now is the time that the snapshot carries; nil for the machine's clock.
 	Now func() time.Time
 	// Progress is told how many objects have arrived, from one goroutine at a
@@ -177,7 +180,7 @@ func (l *loader) listVersions(ctx context.Context, k snapshot.Kind, namespace st
 
 // list lists k in one version, in one namespace or (empty) in all.
 func (l *loader) list(ctx context.Context, k snapshot.Kind, version, namespace string) error {
-	objects, err := l.fetch(ctx, l.request(k, version, namespace), k)
+	objects, err := l.fetch(ctx, k, func() *rest.Request { return l.request(k, version, namespace) })
 	if err != nil {
 		return err
 	}

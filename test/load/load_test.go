@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -57,6 +58,36 @@ func TestLiveEqualsDump(t *testing.T) {
 		if diff := cmp.Diff(want, write(t, read)); diff != "" {
 			t.Errorf("%s: live and dump differ (-live +dump):\n%s", format, diff)
 		}
+	}
+}
+
+// TestPagesGiveTheSame lists in pages that divide no list evenly.
+func TestPagesGiveTheSame(t *testing.T) {
+	resetAfter(t)
+	f, err := fleet.Generate(fleet.Options{Seed: 3, Nodes: 10, Pods: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.CreateAll(t.Context(), f.Manifests()...); err != nil {
+		t.Fatal(err)
+	}
+	var dumps [2]bytes.Buffer
+	for i, size := range []int64{0, 7} {
+		s, err := load.Live(t.Context(), cluster.RESTConfig(), load.Options{
+			ChunkSize: size, Kinds: []string{"nodes", "pods"}, Now: func() time.Time { return build.Epoch.Time },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Nodes) != 10 || len(s.Pods) < 50 {
+			t.Errorf("chunk size %d: %d nodes and %d pods, want 10 and at least 50", size, len(s.Nodes), len(s.Pods))
+		}
+		if err := snapshot.Write(&dumps[i], s, snapshot.Format{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(dumps[0].String(), dumps[1].String()); diff != "" {
+		t.Errorf("in pages the snapshot differs (-whole +pages):\n%s", diff)
 	}
 }
 
