@@ -133,7 +133,7 @@ func addNodeAtom(class *nodeClass) atom {
 		kind: report.RemedyAddNodes, key: "add node like " + class.example, disturbance: disturbAddNode,
 		edits:   []predicate.Edit{{Node: class.template}},
 		text:    fmt.Sprintf("add 1 node like %s (%s)", class.example, sizeText(class.template)),
-		command: fmt.Sprintf("kubectl get node %s -o yaml # the kind of node to add", class.example),
+		command: shellCommand("kubectl", "get", "node", class.example, "-o", "yaml") + " # the kind of node to add",
 		changes: []report.Change{{Object: "Node/" + newNodeName, Op: report.OpCreate, Value: toJSON(class.template)}},
 	}
 }

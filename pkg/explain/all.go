@@ -3,7 +3,6 @@ package explain
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -113,27 +112,19 @@ func (e *Explainer) work(ctx context.Context, pods []*corev1.Pod, distinct []int
 // its own.
 func (e *Explainer) likewise(item report.PendingItem, pod *corev1.Pod) report.PendingItem {
 	own := e.newItem(pod)
-	example := fmt.Sprintf("Pod/%s/%s", item.Namespace, item.Name)
+	example := objectKey{item.Namespace, item.Name}
 	item.Name, item.UID, item.Workload, item.PendingSince = own.Name, own.UID, own.Workload, own.PendingSince
 	item.ClusterMessage, item.Agrees, item.Disagreement = own.ClusterMessage, report.AgreesUnknown, ""
-	remedies := make([]report.Remedy, len(item.Remedies))
+	item.Remedies = slices.Clone(item.Remedies)
 	for i, remedy := range item.Remedies {
-		remedy.Changes = slices.Clone(remedy.Changes)
-		for c := range remedy.Changes {
-			if remedy.Changes[c].Object == example {
-				remedy.Changes[c].Object = podObject(pod)
-			}
+		if plan, ok := e.shared.plan(example, remedy.Description); ok {
+			item.Remedies[i] = e.remedy(pod, plan, remedy.Fits)
 		}
-		remedy.Command = strings.ReplaceAll(remedy.Command, " get pod "+nameOf(example)+" ", " get pod "+pod.Name+" ")
-		remedies[i] = remedy
 	}
-	item.Remedies = remedies
 	item.Autoscaler = e.autoscalerNotes(pod)
 	e.compareWithCluster(pod, &item)
 	return item
 }
-
-func nameOf(object string) string { return object[strings.LastIndexByte(object, '/')+1:] }
 
 // groups puts pods of one cause together, the largest group first.
 func (e *Explainer) groups(ctx context.Context, pods []*corev1.Pod, items []report.PendingItem) ([]report.PendingGroup, error) {
@@ -273,19 +264,21 @@ func sharedRemedies(items []report.PendingItem, members []int) []*sharedRemedy {
 // frees counts the pods that find a place one after another once the remedy is
 // done for all of them.
 func (e *Explainer) frees(ctx context.Context, pods []*corev1.Pod, members []int, remedy *report.Remedy) (int, error) {
-	plan, ok := e.shared.plan(remedy.Description)
-	if !ok {
-		return 0, nil // A quota: no pod of it is there to place.
-	}
+	var edits []predicate.Edit
 	changed := make([]*corev1.Pod, 0, len(members))
 	for _, i := range members {
+		plan, ok := e.shared.plan(keyOf(pods[i]), remedy.Description)
+		if !ok {
+			continue // A quota: no pod of it is there to place.
+		}
+		edits = plan.edits() // The same for all: the description names them.
 		pod, err := applyOps(pods[i], plan.ops(&pods[i].Spec))
 		if err != nil {
 			return 0, err
 		}
 		changed = append(changed, pod)
 	}
-	if edits := plan.edits(); len(edits) > 0 {
+	if len(edits) > 0 {
 		undo, err := e.engine.Apply(edits...)
 		if err != nil {
 			return 0, err

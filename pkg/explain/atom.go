@@ -146,7 +146,7 @@ func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.R
 		commands = append(commands, e.patchCommand(pod, c))
 	}
 	description := strings.Join(texts, ", and ")
-	e.shared.keepPlan(description, c)
+	e.shared.keepPlan(keyOf(pod), description, c)
 	return report.Remedy{
 		Kind:        kind,
 		Description: description,
@@ -175,13 +175,15 @@ var templatePaths = map[string]struct{ resource, path string }{
 // object made anew.
 func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
 	if e.planned != nil {
-		return fmt.Sprintf("kubectl patch --local --type=json -p %s -f FILE -o yaml", patchText(e.planned.specPath, c.ops(&e.planned.template.Spec)))
+		return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath, c.ops(&e.planned.template.Spec)), "-f", "FILE", "-o", "yaml")
+	}
+	if c.atoms[0].kind == report.RemedyRemoveGate { // Gates may be removed in place.
+		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", c.ops(&pod.Spec)))
 	}
 	ref := e.world.workload(pod)
 	if place, ok := templatePaths[ref.kind]; ok {
 		if spec := e.world.templateSpec(ref); spec != nil {
-			return fmt.Sprintf("kubectl -n %s patch %s %s --type=json -p %s",
-				pod.Namespace, place.resource, ref.name, patchText(place.path, c.ops(spec)))
+			return shellCommand("kubectl", "-n", pod.Namespace, "patch", place.resource, ref.name, "--type=json", "-p", patchText(place.path, c.ops(spec)))
 		}
 	}
 	if job, ok := e.world.owners[ownerKey(ref.kind, ref.namespace, ref.name)].(*batchv1.Job); ok {
@@ -191,7 +193,7 @@ func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
 	ops := c.ops(&pod.Spec)
 	if ref.kind != "" {
 		// A kind whose template we do not know: the owner would make the pod again.
-		return fmt.Sprintf("kubectl -n %s edit %s %s # in its pod template: %s", pod.Namespace, strings.ToLower(ref.kind), ref.name, patchText("", ops))
+		return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.kind), ref.name) + " # in its pod template: " + patchText("", ops)
 	}
 	if changed, err := applyOps(pod, ops); err == nil {
 		ops = append(ops, unmerge(&changed.Spec)...)
@@ -201,8 +203,8 @@ func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
 
 // remake is a command that replaces an object by a changed one of the same name.
 func remake(resource, namespace, name string, ops []op) string {
-	return fmt.Sprintf("kubectl -n %s get %s %s -o json | kubectl patch --local --type=json -p %s -f - -o json | kubectl replace --force -f -",
-		namespace, resource, name, patchText("", ops))
+	return shellCommand("kubectl", "-n", namespace, "get", resource, name, "-o", "json") + " | " +
+		shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText("", ops), "-f", "-", "-o", "json") + " | kubectl replace --force -f -"
 }
 
 // generatedByJob removes what the API server put into a job: the selector and the

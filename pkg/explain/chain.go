@@ -311,8 +311,8 @@ func parseAmounts(text string) map[string]resource.Quantity {
 func raiseQuota(quota *corev1.ResourceQuota, raised map[string]string) *report.Remedy {
 	remedy := &report.Remedy{
 		Kind: report.RemedyRaiseQuota, Fits: []string{}, Verified: true,
-		Command: fmt.Sprintf("kubectl -n %s patch resourcequota %s --type=merge -p %s", quota.Namespace, quota.Name,
-			shellQuote(toJSON(map[string]any{"spec": map[string]any{"hard": raised}}))),
+		Command: shellCommand("kubectl", "-n", quota.Namespace, "patch", "resourcequota", quota.Name, "--type=merge", "-p",
+			toJSON(map[string]any{"spec": map[string]any{"hard": raised}})),
 	}
 	var texts []string
 	for _, key := range sortedKeys(raised) {

@@ -169,7 +169,7 @@ func evict(node string, victims []*corev1.Pod) atom {
 	var names, commands []string
 	for _, victim := range victims {
 		names = append(names, victim.Namespace+"/"+victim.Name)
-		commands = append(commands, fmt.Sprintf("kubectl -n %s delete pod %s", victim.Namespace, victim.Name))
+		commands = append(commands, shellCommand("kubectl", "-n", victim.Namespace, "delete", "pod", victim.Name))
 		a.edits = append(a.edits, predicate.Edit{Evict: victim})
 		a.changes = append(a.changes, report.Change{Object: podObject(victim), Op: report.OpDelete})
 	}

@@ -55,9 +55,9 @@ type shared struct {
 	mu     sync.Mutex
 	usesOf map[corev1.ResourceName][]use
 
-	// plans are the verified candidates by their description, for trying the same
-	// change on other pods.
-	plans map[string]candidate
+	// plans are the verified candidates by pod and description, for rendering and
+	// trying the same change on pods alike.
+	plans map[planKey]candidate
 
 	classesOnce sync.Once
 	classes     []*nodeClass
@@ -71,16 +71,26 @@ func (s *shared) alike(pods []*corev1.Pod) *alike {
 	return s.alikeKeys
 }
 
-func (s *shared) keepPlan(description string, c candidate) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.plans[description] = c
+// objectKey names a namespaced object of a known kind.
+type objectKey struct{ namespace, name string }
+
+func keyOf(pod *corev1.Pod) objectKey { return objectKey{pod.Namespace, pod.Name} }
+
+type planKey struct {
+	pod         objectKey
+	description string
 }
 
-func (s *shared) plan(description string) (candidate, bool) {
+func (s *shared) keepPlan(pod objectKey, description string, c candidate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ok := s.plans[description]
+	s.plans[planKey{pod, description}] = c
+}
+
+func (s *shared) plan(pod objectKey, description string) (candidate, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.plans[planKey{pod, description}]
 	return c, ok
 }
 
@@ -116,7 +126,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer
 	}
 	return &Explainer{
 		engine: engine, world: newWorld(snap), opts: opts, evictNodes: 4, thorough: true,
-		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[string]candidate{}},
+		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[planKey]candidate{}},
 		warnings: warnings(config),
 	}, nil
 }

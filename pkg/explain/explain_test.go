@@ -254,3 +254,12 @@ func TestGotWrongByOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) { tc.want.check(t, explainPod(t, tc.pod, tc.objects...)) })
 	}
 }
+
+// TestCommandsAreQuoted: a dump may name a node anything.
+func TestCommandsAreQuoted(t *testing.T) {
+	item := explainPod(t, build.Pod("a", "p").Obj(), build.Node("n; reboot #'").Capacity("cpu=4,memory=8Gi,pods=10").Cordon().Obj())
+	const want = `kubectl uncordon 'n; reboot #'\'''`
+	if len(item.Remedies) == 0 || item.Remedies[0].Command != want {
+		t.Errorf("remedies %+v, want the command %s first", item.Remedies, want)
+	}
+}

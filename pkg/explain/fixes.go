@@ -106,7 +106,7 @@ func withNode(kind report.RemedyKind, disturbance int, node *corev1.Node, text, 
 func uncordon(node *corev1.Node) atom {
 	patch := []op{{Op: report.OpReplace, Path: "/spec/unschedulable", Value: false, from: "true"}}
 	return withNode(report.RemedyUncordon, disturbUncordon, node,
-		"uncordon node "+node.Name, "kubectl uncordon "+node.Name, patch, func(n *corev1.Node) {
+		"uncordon node "+node.Name, shellCommand("kubectl", "uncordon", node.Name), patch, func(n *corev1.Node) {
 			n.Spec.Unschedulable = false
 			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
 		})
@@ -117,7 +117,7 @@ func untaint(node *corev1.Node, taint corev1.Taint) atom {
 	patch := []op{{Op: report.OpRemove, Path: pointer("spec", "taints", index), from: taint.ToString()}}
 	return withNode(report.RemedyUntaint, disturbUntaint, node,
 		fmt.Sprintf("remove the taint %s from node %s", taint.ToString(), node.Name),
-		fmt.Sprintf("kubectl taint nodes %s %s:%s-", node.Name, taint.Key, taint.Effect), patch,
+		shellCommand("kubectl", "taint", "nodes", node.Name, fmt.Sprintf("%s:%s-", taint.Key, taint.Effect)), patch,
 		func(n *corev1.Node) { n.Spec.Taints = slices.Delete(n.Spec.Taints, index, index+1) })
 }
 
@@ -223,7 +223,7 @@ var identityLabels = []string{
 func labelNode(node *corev1.Node, key, value string) atom {
 	has, exists := node.Labels[key]
 	change := op{Op: report.OpAdd, Path: pointer("metadata", "labels", key), Value: value, from: has}
-	command := fmt.Sprintf("kubectl label node %s %s=%s", node.Name, key, value)
+	command := shellCommand("kubectl", "label", "node", node.Name, key+"="+value)
 	if exists {
 		change.Op = report.OpReplace
 		command += " --overwrite"

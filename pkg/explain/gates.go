@@ -59,8 +59,5 @@ func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]report.
 	if err != nil || len(fits) == 0 {
 		return nil, err
 	}
-	remedy := e.remedy(pod, c, fits)
-	// Gates, unlike the rest of a pod's spec, may be removed in place.
-	remedy.Command = fmt.Sprintf("kubectl -n %s patch pod %s --type=json -p %s", pod.Namespace, pod.Name, patchText("/spec", []op{remove}))
-	return []report.Remedy{remedy}, nil
+	return []report.Remedy{e.remedy(pod, c, fits)}, nil
 }

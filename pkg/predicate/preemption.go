@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 
@@ -176,7 +177,10 @@ func cost(c preemption.Candidate) ranking {
 		}
 		r.sumOfPriorities += int64(priority(pod))
 	}
-	if start := util.GetEarliestPodStartTime(victims); start != nil {
+	// A victim that has not started counts as starting now, whenever that is asked.
+	r.earliestStart = math.MaxInt64
+	start := util.GetEarliestPodStartTime(victims)
+	if slices.ContainsFunc(victims.Pods, func(p *corev1.Pod) bool { return p.Status.StartTime != nil && p.Status.StartTime.Equal(start) }) {
 		r.earliestStart = start.UnixNano()
 	}
 	return r
