@@ -26,8 +26,9 @@ test: lab-build ## Vet and run all tests; the first run builds the lab's control
 	$(GO) test -timeout 40m ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks.
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build ## Measure the engine, then whole commands on a control plane (see docs/performance.md).
+	$(GO) test -run '^$$' -bench . -timeout 60m ./test/bench
+	$(GO) run ./test/bench/compare
 
 .PHONY: demo
 demo: build ## Explain the example fleet, without a cluster.

@@ -33,6 +33,7 @@ type trial struct {
 const (
 	volumeDriver   = "csi.example.com"
 	capacityDriver = "capacity.example.com"
+	strictDriver   = "strict.example.com" // keeps its pods off nodes without it
 	deviceDriver   = "gpu.example.com"
 
 	classImmediate = "immediate"
@@ -51,10 +52,11 @@ const (
 )
 
 var (
-	zones      = []string{"z1", "z2", "z3"}
-	apps       = []string{"a", "b", "c"}
-	versions   = []string{"v1", "v2"}
-	namespaces = []string{"default", "team-a", "team-b", "batch"}
+	zones    = []string{"z1", "z2", "z3"}
+	apps     = []string{"a", "b", "c"}
+	versions = []string{"v1", "v2"}
+	// Most pods are neighbours: what looks at other pods looks at its own namespace first.
+	namespaces = []string{"default", "default", "default", "team-a", "team-b", "batch"}
 )
 
 // sharedObjects exist on every generated cluster and are made once.
@@ -82,6 +84,7 @@ func sharedObjects() []snapshot.Object {
 		build.StorageClass(classCapacity, capacityDriver, wait),
 		zonal,
 		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: capacityDriver}, Spec: storagev1.CSIDriverSpec{StorageCapacity: new(true)}},
+		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: strictDriver}, Spec: storagev1.CSIDriverSpec{PreventPodSchedulingIfMissing: new(true)}},
 		byName, stands,
 	}
 }
@@ -143,7 +146,11 @@ func (g *gen) cluster() {
 			g.deviceSlice(node.Name)
 		}
 		if limits && g.chance(80) {
-			g.add(build.CSINode(node.Name, volumeDriver, int32(g.between(0, 2))))
+			drivers := build.CSINode(node.Name, volumeDriver, int32(g.between(0, 2)))
+			if g.chance(50) {
+				drivers.Spec.Drivers = append(drivers.Spec.Drivers, storagev1.CSINodeDriver{Name: strictDriver, NodeID: node.Name})
+			}
+			g.add(drivers)
 		}
 	}
 	for _, node := range g.nodes {
@@ -189,7 +196,11 @@ func (g *gen) node() *corev1.Node {
 	if g.chance(12) {
 		b.Cordon()
 	}
-	return b.Obj()
+	node := b.Obj()
+	if g.chance(50) {
+		node.Status.DeclaredFeatures = []string{"RestartAllContainersOnContainerExits"}
+	}
+	return node
 }
 
 // deviceSlice gives a node some devices.
@@ -269,7 +280,7 @@ func (g *gen) fill(node *corev1.Node) {
 }
 
 func (g *gen) budgets() {
-	for _, namespace := range namespaces {
+	for _, namespace := range slices.Compact(slices.Clone(namespaces)) {
 		if g.chance(60) {
 			g.add(build.PDB(namespace, g.name("budget"), "1", "app="+one(g, apps...), int32(g.between(0, 1))))
 		}

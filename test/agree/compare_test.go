@@ -20,6 +20,8 @@ type oracle struct {
 
 // answer is what the engine says of a pod.
 type answer struct {
+	// pod is as the API server has it; the verdict's is reduced to what is read.
+	pod     *corev1.Pod
 	verdict *predicate.Verdict
 	// messages are the texts that the scheduler may give: more than one where it
 	// chooses arbitrarily among nodes of equal preemption cost.
@@ -28,7 +30,7 @@ type answer struct {
 
 // ask evaluates a pod as the API server has it.
 func (o oracle) ask(ctx context.Context, pod *corev1.Pod) (answer, error) {
-	snap, pod, err := withPod(o.snapshot, pod)
+	snap, reduced, err := withPod(o.snapshot, pod)
 	if err != nil {
 		return answer{}, err
 	}
@@ -37,7 +39,7 @@ func (o oracle) ask(ctx context.Context, pod *corev1.Pod) (answer, error) {
 		return answer{}, err
 	}
 	defer engine.Close()
-	verdict, err := engine.Evaluate(ctx, pod)
+	verdict, err := engine.Evaluate(ctx, reduced)
 	if err != nil {
 		return answer{}, err
 	}
@@ -45,7 +47,7 @@ func (o oracle) ask(ctx context.Context, pod *corev1.Pod) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{verdict, messages(verdict, preemption)}, nil
+	return answer{pod, verdict, messages(verdict, preemption)}, nil
 }
 
 // messages are the scheduler's texts for a verdict: its own and, after it, that

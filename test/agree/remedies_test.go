@@ -267,7 +267,7 @@ func (w *world) reportDiffers(ctx context.Context, config *predicate.Config, pod
 	if err != nil || difference != "" {
 		return difference, err
 	}
-	item, err := explained(ctx, snap, a.verdict.Pod, s)
+	item, err := explained(ctx, snap, a.pod, s)
 	if err != nil {
 		return "", err
 	}
@@ -278,7 +278,7 @@ func (w *world) reportDiffers(ctx context.Context, config *predicate.Config, pod
 		if kind != "" && remedy.Kind != kind {
 			continue
 		}
-		wrong, err := w.remedied(ctx, a.verdict.Pod, remedy)
+		wrong, err := w.remedied(ctx, a.pod, remedy)
 		if err != nil || wrong != "" {
 			return fmt.Sprintf("remedy %s, %q: %s", remedy.Kind, remedy.Description, wrong), err
 		}

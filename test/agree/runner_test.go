@@ -59,12 +59,27 @@ const (
 	settle         = 10 * time.Millisecond
 	settleLonger   = 300 * time.Millisecond
 	maxDifferences = 10
+	coverageRounds = 3
 )
+
+// done says whether enough pods are compared: as many as wanted, and, from the
+// default number on, more until everything has been a reason once.
+func (r *runner) done() bool {
+	switch n := r.counts.pods; {
+	case r.counts.differences >= maxDifferences:
+		return true
+	case n < r.wanted:
+		return false
+	case r.wanted < defaultPods || n >= coverageRounds*r.wanted:
+		return true
+	}
+	return len(r.coverage.missing()) == 0
+}
 
 // run compares until enough pods are.
 func (r *runner) run(ctx context.Context) error {
 	said := time.Now()
-	for i := uint64(0); r.counts.pods < r.wanted && r.counts.differences < maxDifferences; i++ {
+	for i := uint64(0); !r.done(); i++ {
 		if err := r.runCase(ctx, newCase(r.seed, i, podsPerCluster)); err != nil {
 			return fmt.Errorf("seed %d, cluster %d: %w", r.seed, i, err)
 		}
@@ -88,7 +103,7 @@ func (r *runner) runCase(ctx context.Context, c *kase) error {
 		return err
 	}
 	for _, trial := range c.pods {
-		if r.counts.pods >= r.wanted {
+		if r.done() {
 			return nil
 		}
 		changed, err := r.runTrial(ctx, c, trial, snap)
@@ -159,9 +174,24 @@ func (r *runner) compareNodes(ctx context.Context, c *kase, t *trial, a answer) 
 		r.counts.nodes++
 		if difference != "" {
 			r.differ(c, t, a, "with every node but "+node+" cordoned, "+difference)
+			return errors.Join(r.keep(ctx, cordoned(c, node), t, r.messageDiffers), r.world.build(ctx, c.objects))
 		}
 	}
 	return nil
+}
+
+// cordoned is the case with every other node cordoned.
+func cordoned(c *kase, node string) *kase {
+	copied := *c
+	copied.objects = slices.Clone(c.objects)
+	for i, o := range copied.objects {
+		if n, ok := o.(*corev1.Node); ok && n.Name != node {
+			n = n.DeepCopy()
+			n.Spec.Unschedulable = true
+			copied.objects[i] = n
+		}
+	}
+	return &copied
 }
 
 func (r *runner) compareNode(ctx context.Context, t *trial, node string, fits bool) (difference string, err error) {
@@ -203,7 +233,7 @@ func toleratesCordon(pod *corev1.Pod) bool {
 
 // compareReport compares the report on a pod and tries each of its remedies.
 func (r *runner) compareReport(ctx context.Context, c *kase, t *trial, a answer, s said, snap *snapshot.Snapshot) (changed bool, err error) {
-	item, err := explained(ctx, snap, a.verdict.Pod, s)
+	item, err := explained(ctx, snap, a.pod, s)
 	if err != nil {
 		return false, err
 	}
@@ -218,7 +248,7 @@ func (r *runner) compareReport(ctx context.Context, c *kase, t *trial, a answer,
 		if remedy.Kind == report.RemedyRaiseQuota { // No matter of the scheduler.
 			continue
 		}
-		wrong, err := r.world.remedied(ctx, a.verdict.Pod, remedy)
+		wrong, err := r.world.remedied(ctx, a.pod, remedy)
 		if err != nil {
 			return true, fmt.Errorf("remedy %q: %w", remedy.Description, err)
 		}

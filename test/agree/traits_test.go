@@ -41,7 +41,7 @@ var traits = []trait{
 		b.Sidecar(fmt.Sprintf("cpu=%d", g.between(1, 3))).Init("cpu=2").Sidecar(fmt.Sprintf("cpu=%d", g.between(1, 3)))
 	}},
 	{"overhead", predicate.NodeResourcesFit, func(g *gen, b *build.PodBuilder) {
-		b.Request(fmt.Sprintf("cpu=%d", g.between(1, 4))).With(func(p *corev1.Pod) { p.Spec.RuntimeClassName = new("heavy") })
+		b.Request(fmt.Sprintf("cpu=%d", g.between(2, 5))).With(func(p *corev1.Pod) { p.Spec.RuntimeClassName = new("heavy") })
 	}},
 	{"pod-level resources", predicate.NodeResourcesFit, func(g *gen, b *build.PodBuilder) {
 		b.With(func(p *corev1.Pod) {
@@ -202,6 +202,21 @@ var traits = []trait{
 		}
 	}},
 
+	{"driver that is not installed", predicate.NodeVolumeLimits, func(g *gen, b *build.PodBuilder) {
+		_, volume := g.mountBound(b, b.Obj().Namespace, "")
+		volume.Spec.CSI.Driver = strictDriver
+	}},
+
+	{"declared feature", "NodeDeclaredFeatures", func(_ *gen, b *build.PodBuilder) {
+		b.Container(0, func(c *corev1.Container) {
+			c.RestartPolicy = new(corev1.ContainerRestartPolicyNever)
+			c.RestartPolicyRules = []corev1.ContainerRestartRule{{
+				Action:    corev1.ContainerRestartRuleActionRestartAllContainers,
+				ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{1}},
+			}}
+		})
+	}},
+
 	{"device claim", predicate.DynamicResources, func(g *gen, b *build.PodBuilder) { devices(g, b, int64(g.between(1, 3)), "") }},
 	{"device claim with a CEL selector", predicate.DynamicResources, func(g *gen, b *build.PodBuilder) {
 		devices(g, b, 1, one(g,
@@ -294,7 +309,7 @@ func spread(edit func(*gen, *corev1.TopologySpreadConstraint)) func(*gen, *build
 				return
 			}
 		}
-		b.Spread(1, key, "app="+one(g, apps...))
+		b.Spread(1, key, one(g, "", "app="+one(g, apps...))) // "" selects every pod
 		constraints := b.Obj().Spec.TopologySpreadConstraints
 		edit(g, &constraints[len(constraints)-1])
 	}
@@ -356,6 +371,11 @@ func (g *gen) trial(n int) *trial {
 		if other := &traits[i]; other != first && (other.plugin == "" || other.plugin != first.plugin || g.chance(40)) {
 			t.traits = append(t.traits, other)
 		}
+	}
+	if g.chance(30) { // No plugin reads it, but it takes an index of the pod's volumes.
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "settings", VolumeSource: corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}},
+		}})
 	}
 	for _, trait := range t.traits {
 		trait.give(g, b)

@@ -1,13 +1,15 @@
 // Command compare measures whole commands on a real control plane (package lab)
 // and prints Markdown tables:
 //
-//	go run ./test/bench/compare [-bin bin] [-pairs 7] [-fleets generated,openb]
+//	go run ./test/bench/compare [-bin bin] [-pairs 7] [-fleets generated,openb | -kubeconfig FILE]
 //
 // For each fleet it starts a control plane without scheduler and controllers, has
 // kwok run the pods that have a node, stops kwok, and then runs the command that
 // lists the same objects and drops them (floor) and each of kubectl-why_pending's
 // questions in alternation. The first round is not counted. A ratio is the median
 // of the pairs' ratios, so that what else the machine does weighs on both sides.
+//
+// With -kubeconfig it measures on that cluster, as it is.
 package main
 
 import (
@@ -25,6 +27,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/stowage-dev/stowage/test/bench"
 	"github.com/stowage-dev/stowage/test/fleet"
@@ -33,9 +37,10 @@ import (
 
 // options are the flags.
 type options struct {
-	bin    string
-	pairs  int
-	fleets string
+	bin        string
+	pairs      int
+	fleets     string
+	kubeconfig string
 	// fill makes this process create the fleet of that name in the lab of dir.
 	fill, dir string
 }
@@ -45,6 +50,7 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin", "where kubectl-why_pending is")
 	flag.IntVar(&o.pairs, "pairs", 7, "how many pairs of runs to count")
 	flag.StringVar(&o.fleets, "fleets", "generated,openb", "what to fill the control plane with, one after the other")
+	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "a cluster to measure on as it is, instead of control planes of its own")
 	flag.StringVar(&o.fill, "fill", "", "for itself: create this fleet")
 	flag.StringVar(&o.dir, "lab", "", "for itself: in this lab")
 	flag.Parse()
@@ -66,6 +72,12 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	defer remove()
+	if o.kubeconfig != "" {
+		if err := o.measure(ctx, o.kubeconfig, o.kubeconfig, floor); err != nil {
+			return err
+		}
+		return o.startUp(ctx)
+	}
 	for _, name := range strings.Split(o.fleets, ",") {
 		err := o.onFleet(ctx, name, floor)
 		if errors.Is(err, fleet.ErrNoTrace) {
@@ -138,11 +150,16 @@ func (o *options) onFleet(ctx context.Context, name, floor string) error {
 	if err := l.Stop(ctx, lab.Kwok); err != nil {
 		return err
 	}
-	questions, err := o.questions(ctx, l)
+	return o.measure(ctx, name, l.Kubeconfig(), floor)
+}
+
+// measure measures on one cluster.
+func (o *options) measure(ctx context.Context, name, kubeconfig, floor string) error {
+	questions, err := o.questions(ctx, kubeconfig)
 	if err != nil {
 		return err
 	}
-	rows, err := alternate(ctx, command{"floor", []string{floor, "-kubeconfig", l.Kubeconfig()}}, questions, o.pairs)
+	rows, err := alternate(ctx, command{"floor", []string{floor, "-kubeconfig", kubeconfig}}, questions, o.pairs)
 	if err != nil {
 		return err
 	}
@@ -165,7 +182,7 @@ func fillBy(ctx context.Context, l *lab.Lab, name string) error {
 	}
 	for {
 		waiting, err := l.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{
-			FieldSelector: "status.phase=Pending,spec.nodeName!=", Limit: 1, ResourceVersion: "0",
+			FieldSelector: "status.phase=Pending,spec.nodeName!=", Limit: 1,
 		})
 		if err != nil || len(waiting.Items) == 0 {
 			return err
@@ -173,7 +190,7 @@ func fillBy(ctx context.Context, l *lab.Lab, name string) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Second):
+		case <-time.After(5 * time.Second):
 		}
 	}
 }
@@ -181,13 +198,21 @@ func fillBy(ctx context.Context, l *lab.Lab, name string) error {
 // questions are what kubectl-why_pending is asked: about the first pending pod of
 // each priority, as that decides on whether there is anything to preempt, and
 // about all of them.
-func (o *options) questions(ctx context.Context, l *lab.Lab) ([]command, error) {
-	pods, err := l.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName="})
+func (o *options) questions(ctx context.Context, kubeconfig string) ([]command, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	client, err := corev1client.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := client.Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName="})
 	if err != nil {
 		return nil, err
 	}
 	ask := func(name string, args ...string) command {
-		return command{name, append([]string{filepath.Join(o.bin, "kubectl-why_pending"), "--kubeconfig", l.Kubeconfig()}, args...)}
+		return command{name, append([]string{filepath.Join(o.bin, "kubectl-why_pending"), "--kubeconfig", kubeconfig}, args...)}
 	}
 	var questions []command
 	seen := map[string]bool{}
