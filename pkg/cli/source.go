@@ -78,9 +78,14 @@ func (f *SourceFlags) load(ctx context.Context, env Env, progress *print.Progres
 	if err != nil {
 		return nil, err
 	}
+	namespace, err := f.Namespace(env)
+	if err != nil {
+		return nil, err
+	}
 	return load.Live(ctx, config, load.Options{
 		Source:    config.Host,
 		ChunkSize: f.ChunkSize,
+		Namespace: namespace,
 		Now:       env.Clock.Now,
 		Progress: func(p load.Progress) {
 			progress.Update("Loading "+p.Resource, int(p.Done), int(p.Total))

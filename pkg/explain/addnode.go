@@ -24,6 +24,10 @@ type nodeClass struct {
 	count   int
 }
 
+// maxClasses is how many classes are tried, the smallest that could hold the pod
+// first.
+const maxClasses = 12
+
 // newNodeName is the name of the node that is tried.
 const newNodeName = "new-node"
 
@@ -59,7 +63,9 @@ func nodeClasses(nodes []*corev1.Node) []*nodeClass {
 func emptyLike(node *corev1.Node) *corev1.Node {
 	like := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: newNodeName, Labels: map[string]string{}},
-		Status:     corev1.NodeStatus{Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable},
+		Status: corev1.NodeStatus{
+			Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable, DeclaredFeatures: node.Status.DeclaredFeatures,
+		},
 	}
 	for key, value := range node.Labels {
 		if value != node.Name {
@@ -102,11 +108,17 @@ func devices(node *corev1.Node) int64 {
 
 // addNode proposes the smallest class of which one more node would take the pod.
 func (e *Explainer) addNode(ctx context.Context, pod *corev1.Pod) ([]report.Remedy, error) {
+	tried := 0
 	for _, class := range e.classes() {
-		if !couldHold(class.template, pod) {
+		if tried >= maxClasses || !couldHold(class.template, pod) {
 			continue
 		}
-		c := candidate{atoms: []atom{addNodeAtom(class)}, nodes: []string{newNodeName}}
+		tried++
+		add, err := e.addNodeAtom(ctx, class)
+		if err != nil {
+			return nil, err
+		}
+		c := candidate{atoms: []atom{add}, nodes: []string{newNodeName}}
 		fits, err := e.verify(ctx, pod, c)
 		if err != nil {
 			return nil, err
@@ -128,14 +140,55 @@ func couldHold(node *corev1.Node, pod *corev1.Pod) bool {
 	return true
 }
 
-func addNodeAtom(class *nodeClass) atom {
+// addNodeAtom adds a node of the class with what runs on every such node: the
+// pods of DaemonSets take their part before the pod does, and the node comes with
+// the storage drivers of the example.
+func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, error) {
+	edits := []predicate.Edit{{Node: class.template}}
+	for _, csi := range e.world.snap.CSINodes {
+		if csi.Name == class.example {
+			like := csi.DeepCopy()
+			like.Name, like.UID = newNodeName, ""
+			edits = append(edits, predicate.Edit{Object: like})
+		}
+	}
+	daemons, err := e.daemonsOn(ctx, edits)
+	if err != nil {
+		return atom{}, err
+	}
+	edits = append(edits, daemons...)
 	return atom{
 		kind: report.RemedyAddNodes, key: "add node like " + class.example, disturbance: disturbAddNode,
-		edits:   []predicate.Edit{{Node: class.template}},
+		edits:   edits,
 		text:    fmt.Sprintf("add 1 node like %s (%s)", class.example, sizeText(class.template)),
 		command: shellCommand("kubectl", "get", "node", class.example, "-o", "yaml") + " # the kind of node to add",
 		changes: []report.Change{{Object: "Node/" + newNodeName, Op: report.OpCreate, Value: toJSON(class.template)}},
+	}, nil
+}
+
+// daemonsOn are the pods that DaemonSets would run on the new node.
+func (e *Explainer) daemonsOn(ctx context.Context, node []predicate.Edit) ([]predicate.Edit, error) {
+	undo, err := e.engine.Apply(node...)
+	if err != nil {
+		return nil, err
 	}
+	defer undo()
+	var placed []predicate.Edit
+	for _, set := range e.world.snap.DaemonSets {
+		w, err := e.whatIf(set, set.Namespace)
+		if err != nil {
+			continue // A set without containers runs nothing.
+		}
+		pod := w.replica(0)
+		pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
+		fits, err := e.engine.FitsOn(ctx, pod, []string{newNodeName})
+		if err != nil || len(fits) == 0 {
+			continue
+		}
+		pod.Spec.NodeName = newNodeName
+		placed = append(placed, predicate.Edit{Place: pod})
+	}
+	return placed, nil
 }
 
 // sizeText is "8 cpu, 32Gi memory, 4 nvidia.com/gpu".

@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -59,6 +60,9 @@ func (e *Explainer) each(ctx context.Context, pods []*corev1.Pod, nodes bool) ([
 	return items, nil
 }
 
+// manyShapes is from how many different pods on the search for each is narrowed.
+const manyShapes = 8
+
 // spread explains the distinct pods, on as many goroutines as there are cores when
 // there are several.
 func (e *Explainer) spread(ctx context.Context, pods []*corev1.Pod, distinct []int, items []report.PendingItem, nodes bool) error {
@@ -66,18 +70,22 @@ func (e *Explainer) spread(ctx context.Context, pods []*corev1.Pod, distinct []i
 	if workers <= 1 {
 		return e.work(ctx, pods, distinct, items, nodes, new(atomic.Int64))
 	}
-	var wg sync.WaitGroup
-	errs := make([]error, workers)
-	var next atomic.Int64
+	forks := make([]*Explainer, workers)
 	for w := range workers {
 		worker, err := e.fork()
 		if err != nil {
 			return err
 		}
 		defer worker.Close()
-		if len(distinct) > 8 {
+		if len(distinct) > manyShapes {
 			worker.evictNodes, worker.thorough = 1, false
 		}
+		forks[w] = worker
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, workers)
+	var next atomic.Int64
+	for w, worker := range forks {
 		wg.Go(func() { errs[w] = worker.work(ctx, pods, distinct, items, nodes, &next) })
 	}
 	wg.Wait()
@@ -95,16 +103,17 @@ func (e *Explainer) work(ctx context.Context, pods []*corev1.Pod, distinct []int
 		}
 		i := distinct[n]
 		item, err := e.Pod(ctx, pods[i])
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
+			// One pod that cannot be judged is no reason to say nothing of the others.
+			item.Verdict, item.Message = report.VerdictUnknown, err.Error()
+		} else if err != nil {
 			return err
 		}
 		if !nodes {
 			item.Nodes = []report.NodeVerdict{}
 		}
 		items[i] = item
-		if e.opts.Progress != nil {
-			e.opts.Progress(n+1, len(distinct))
-		}
+		e.shared.progress(e.opts.Progress, n+1, len(distinct))
 	}
 }
 
@@ -223,10 +232,31 @@ func (e *Explainer) bestRemedy(ctx context.Context, pods []*corev1.Pod, items []
 			return nil, 0, err
 		}
 		if best == nil || frees > most {
-			best, most = s.remedy, frees
+			remedy := *s.remedy
+			remedy.Command = commandsOf(items, s)
+			best, most = &remedy, frees
 		}
 	}
 	return best, most, nil
+}
+
+// maxCommands is how many commands a group's remedy lists: one a workload.
+const maxCommands = 5
+
+// commandsOf joins the different commands of the pods that share a remedy.
+func commandsOf(items []report.PendingItem, s *sharedRemedy) string {
+	var commands []string
+	for _, i := range s.members {
+		for _, remedy := range items[i].Remedies {
+			if remedy.Description == s.remedy.Description && !slices.Contains(commands, remedy.Command) {
+				commands = append(commands, remedy.Command)
+			}
+		}
+	}
+	if more := len(commands) - maxCommands; more > 0 {
+		return strings.Join(commands[:maxCommands], "\n") + fmt.Sprintf("\n# and %d more", more)
+	}
+	return strings.Join(commands, "\n")
 }
 
 // sharedRemedy is a remedy with the pods that it is given for.
@@ -289,6 +319,9 @@ func (e *Explainer) frees(ctx context.Context, pods []*corev1.Pod, members []int
 	defer simulation.Undo()
 	kinds := e.shared.alike(e.world.snap.Pods)
 	nodes, err := simulation.PlaceAll(ctx, changed, kinds.key)
+	if err != nil && ctx.Err() == nil {
+		return 0, nil // A plugin's own error: nothing is certain to be freed.
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -28,7 +28,10 @@ type atom struct {
 
 	// spec, when set, changes the pod; else edits, changes and command change the
 	// cluster.
-	spec    specPatch
+	spec specPatch
+	// node and change edit a node; several atoms may edit one.
+	node    *corev1.Node
+	change  func(*corev1.Node)
 	edits   []predicate.Edit
 	changes []report.Change
 	command string
@@ -65,6 +68,15 @@ func (c candidate) key() string {
 		keys[i] = a.key
 	}
 	return strings.Join(keys, " + ")
+}
+
+// kind tells candidates that are the same advice, but for the node or the amount.
+func (c candidate) kind() string {
+	kinds := make([]string, len(c.atoms))
+	for i, a := range c.atoms {
+		kinds[i] = string(a.kind)
+	}
+	return strings.Join(kinds, "+")
 }
 
 func (c candidate) disturbance() int {
@@ -116,11 +128,20 @@ func (c candidate) ops(spec *corev1.PodSpec) []op {
 	return ops
 }
 
-// edits are all changes to the cluster.
+// edits are all changes to the cluster; those of one node are made to one copy.
 func (c candidate) edits() []predicate.Edit {
 	var edits []predicate.Edit
+	copies := map[string]*corev1.Node{}
 	for _, a := range c.atoms {
 		edits = append(edits, a.edits...)
+		if a.node == nil {
+			continue
+		}
+		if copies[a.node.Name] == nil {
+			copies[a.node.Name] = a.node.DeepCopy()
+			edits = append(edits, predicate.Edit{Node: copies[a.node.Name]})
+		}
+		a.change(copies[a.node.Name])
 	}
 	return edits
 }
@@ -172,33 +193,48 @@ var templatePaths = map[string]struct{ resource, path string }{
 
 // patchCommand is the kubectl command that changes the pod where it comes from:
 // its workload's template, or, where that is immutable or there is none, the
-// object made anew.
+// object made anew. Where the verified change has no certain place in the
+// template, it is the editor with the pod's own patch beside it.
 func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
+	ops := c.ops(&pod.Spec)
 	if e.planned != nil {
-		return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath, c.ops(&e.planned.template.Spec)), "-f", "FILE", "-o", "yaml")
+		if carried, ok := carriedOver(pod, &e.planned.template.Spec, ops); ok {
+			return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath, carried), "-f", "FILE", "-o", "yaml")
+		}
+		return "# in FILE, in the pod template: " + patchText("", ops)
 	}
 	if c.atoms[0].kind == report.RemedyRemoveGate { // Gates may be removed in place.
-		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", c.ops(&pod.Spec)))
+		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", ops))
 	}
 	ref := e.world.workload(pod)
-	if place, ok := templatePaths[ref.kind]; ok {
-		if spec := e.world.templateSpec(ref); spec != nil {
-			return shellCommand("kubectl", "-n", pod.Namespace, "patch", place.resource, ref.name, "--type=json", "-p", patchText(place.path, c.ops(spec)))
+	if ref.kind == "" {
+		if changed, err := applyOps(pod, ops); err == nil {
+			ops = append(ops, unmerge(&changed.Spec)...)
+		}
+		return remake("pod", pod.Namespace, pod.Name, below("/spec", ops))
+	}
+	spec := e.world.templateSpec(ref)
+	if spec != nil {
+		if carried, ok := carriedOver(pod, spec, ops); ok {
+			if place, ok := templatePaths[ref.kind]; ok {
+				return shellCommand("kubectl", "-n", pod.Namespace, "patch", place.resource, ref.name, "--type=json", "-p", patchText(place.path, carried))
+			}
+			if job, ok := e.world.owners[ownerKey(ref.kind, ref.namespace, ref.name)].(*batchv1.Job); ok {
+				return remake("job", pod.Namespace, job.Name, append(below("/spec/template/spec", carried), generatedByJob(job)...))
+			}
 		}
 	}
-	if job, ok := e.world.owners[ownerKey(ref.kind, ref.namespace, ref.name)].(*batchv1.Job); ok {
-		ops := append(below("/spec/template/spec", c.ops(&job.Spec.Template.Spec)), generatedByJob(job)...)
-		return remake("job", pod.Namespace, job.Name, ops)
+	return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.kind), ref.name) + " # in its pod template: " + patchText("", ops)
+}
+
+// carriedOver are the operations for a template, tried on it.
+func carriedOver(pod *corev1.Pod, template *corev1.PodSpec, ops []op) ([]op, bool) {
+	carried, ok := templateOps(&pod.Spec, template, ops)
+	if !ok || len(carried) == 0 {
+		return nil, false
 	}
-	ops := c.ops(&pod.Spec)
-	if ref.kind != "" {
-		// A kind whose template we do not know: the owner would make the pod again.
-		return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.kind), ref.name) + " # in its pod template: " + patchText("", ops)
-	}
-	if changed, err := applyOps(pod, ops); err == nil {
-		ops = append(ops, unmerge(&changed.Spec)...)
-	}
-	return remake("pod", pod.Namespace, pod.Name, below("/spec", ops))
+	_, err := applyOps(&corev1.Pod{Spec: *template}, carried)
+	return carried, err == nil
 }
 
 // remake is a command that replaces an object by a changed one of the same name.

@@ -239,7 +239,7 @@ func (e *Explainer) affinityText(t *tally) string {
 
 func (e *Explainer) mismatchText(m report.LabelMismatch) string {
 	text := requirement{NodeSelectorRequirement: corev1.NodeSelectorRequirement{Key: m.Key, Operator: corev1.NodeSelectorOperator(m.Operator), Values: m.Values}}.String()
-	if m.Operator != string(corev1.NodeSelectorOpIn) || m.Field {
+	if m.Operator != string(corev1.NodeSelectorOpIn) || m.Field || len(m.Values) == 0 {
 		return text
 	}
 	text = m.Key + "=" + strings.Join(m.Values, "|")

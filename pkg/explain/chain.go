@@ -65,6 +65,11 @@ func jobWanted(job *batchv1.Job) int32 {
 	if job.Spec.Suspend != nil && *job.Spec.Suspend {
 		return 0
 	}
+	for _, condition := range job.Status.Conditions {
+		if condition.Status == corev1.ConditionTrue && (condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed) {
+			return 0
+		}
+	}
 	wanted := valueOr(job.Spec.Parallelism, 1)
 	if job.Spec.Completions != nil {
 		wanted = min(wanted, *job.Spec.Completions-job.Status.Succeeded)
@@ -129,9 +134,12 @@ func (w *world) owns(kind string, object metav1.Object, pod *corev1.Pod) bool {
 // notCreated explains a workload that lacks pods: the controllers' last word, from
 // its condition or the newest FailedCreate event of it or of what it owns.
 func (e *Explainer) notCreated(o podOwner) (report.PendingItem, bool) {
-	message := cmp.Or(o.failure, e.world.failedCreate(o.kind, o.object))
 	missing := o.wanted - o.existing
-	if message == "" || missing <= 0 {
+	if missing <= 0 {
+		return report.PendingItem{}, false
+	}
+	message := cmp.Or(o.failure, e.world.failedCreate(o.kind, o.object))
+	if message == "" {
 		return report.PendingItem{}, false
 	}
 	item := report.PendingItem{

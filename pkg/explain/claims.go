@@ -28,7 +28,7 @@ func (e *Explainer) claimRemedies(ctx context.Context, pod *corev1.Pod, verdict 
 			if a, ok := e.createClaim(pod, name); ok {
 				atoms = append(atoms, a)
 			}
-		case ok && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && rejectedBy(verdict, predicate.VolumeBinding):
+		case ok && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && rejectedBy(verdict, predicate.VolumeBinding) && !e.world.bindsWhenPlaced(claim):
 			atoms = append(atoms, bindClaim(claim))
 		}
 	}
@@ -90,7 +90,7 @@ func (e *Explainer) createClaim(pod *corev1.Pod, name string) (atom, bool) {
 		Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending},
 	}
 	return create(report.RemedyCreateClaim, "create claim "+name,
-		fmt.Sprintf("create the claim %s (storage class %s; choose its size)", name, class.Name), claim), true
+		fmt.Sprintf("create the claim %s/%s (storage class %s; choose its size)", pod.Namespace, name, class.Name), claim), true
 }
 
 // defaultClass is the class marked default, or the only one.
@@ -104,6 +104,16 @@ func (w *world) defaultClass() *storagev1.StorageClass {
 		return w.snap.StorageClasses[0]
 	}
 	return nil
+}
+
+// bindsWhenPlaced says whether a claim waits for its pod, and not the pod for it.
+func (w *world) bindsWhenPlaced(claim *corev1.PersistentVolumeClaim) bool {
+	for _, class := range w.snap.StorageClasses {
+		if class.Name == className(claim) {
+			return class.VolumeBindingMode != nil && *class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
+		}
+	}
+	return false
 }
 
 // bindClaim provides a volume for a claim that waits for one. What kind of volume
@@ -130,7 +140,7 @@ func bindClaim(claim *corev1.PersistentVolumeClaim) atom {
 	bound.Annotations = map[string]string{"pv.kubernetes.io/bind-completed": "yes"}
 	bound.Status.Phase = corev1.ClaimBound
 	a := create(report.RemedyBindClaim, "bind claim "+claim.Name,
-		fmt.Sprintf("provide a volume for the claim %s (storage class %s)", claim.Name, className(claim)), volume)
+		fmt.Sprintf("provide a volume for the claim %s/%s (storage class %s)", claim.Namespace, claim.Name, className(claim)), volume)
 	// The volume controller binds the two; the what-if has to do it.
 	a.edits = append(a.edits, predicate.Edit{Object: bound})
 	return a
@@ -141,6 +151,10 @@ func (e *Explainer) resourceClaimProblems(pod *corev1.Pod) []string {
 	var problems []string
 	for _, reference := range pod.Spec.ResourceClaims {
 		name := resourceClaimName(pod, reference)
+		if name == "" && reference.ResourceClaimTemplateName == nil {
+			problems = append(problems, fmt.Sprintf("the claim %s names neither a claim nor a template", reference.Name))
+			continue
+		}
 		if name == "" {
 			problems = append(problems, fmt.Sprintf("the claim %s has not been made from its template %s", reference.Name, *reference.ResourceClaimTemplateName))
 			continue
@@ -195,8 +209,8 @@ func (e *Explainer) gatedByClaim(ctx context.Context, pod *corev1.Pod) ([]report
 	var atoms []atom
 	for _, reference := range pod.Spec.ResourceClaims {
 		name := resourceClaimName(pod, reference)
-		if name == "" || e.world.resourceClaim(pod.Namespace, name) != nil || len(e.world.snap.DeviceClasses) == 0 {
-			continue
+		if name == "" || e.world.resourceClaim(pod.Namespace, name) != nil || len(e.world.snap.DeviceClasses) != 1 {
+			continue // With several classes there is no telling which one is meant.
 		}
 		claim := &resourcev1.ResourceClaim{
 			TypeMeta:   typeMeta(resourcev1.SchemeGroupVersion, "ResourceClaim"),
@@ -209,7 +223,7 @@ func (e *Explainer) gatedByClaim(ctx context.Context, pod *corev1.Pod) ([]report
 			}}}},
 		}
 		atoms = append(atoms, create(report.RemedyCreateClaim, "create resource claim "+name,
-			fmt.Sprintf("create the resource claim %s (one device of class %s)", name, e.world.snap.DeviceClasses[0].Name), claim))
+			fmt.Sprintf("create the resource claim %s/%s (one device of class %s)", pod.Namespace, name, e.world.snap.DeviceClasses[0].Name), claim))
 	}
 	if len(atoms) == 0 || len(atoms) > maxAtoms {
 		return nil, nil

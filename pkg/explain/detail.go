@@ -365,7 +365,7 @@ func (e *Explainer) spreadCounts(pod *corev1.Pod, constraint corev1.TopologySpre
 	required := nodeaffinity.GetRequiredNodeAffinity(pod)
 	for _, info := range e.engine.Nodes() {
 		domain, ok := info.Node().Labels[constraint.TopologyKey]
-		if !ok || !countsForSpread(pod, info.Node(), constraint, required) {
+		if !ok || !hasSpreadKeys(pod, info.Node()) || !countsForSpread(pod, info.Node(), constraint, required) {
 			continue
 		}
 		counts[domain] += 0
@@ -377,6 +377,16 @@ func (e *Explainer) spreadCounts(pod *corev1.Pod, constraint corev1.TopologySpre
 		}
 	}
 	return counts
+}
+
+// hasSpreadKeys: the plugin leaves out nodes that lack any hard constraint's key.
+func hasSpreadKeys(pod *corev1.Pod, node *corev1.Node) bool {
+	for _, constraint := range pod.Spec.TopologySpreadConstraints {
+		if _, ok := node.Labels[constraint.TopologyKey]; !ok && constraint.WhenUnsatisfiable == corev1.DoNotSchedule {
+			return false
+		}
+	}
+	return true
 }
 
 func countsForSpread(pod *corev1.Pod, node *corev1.Node, constraint corev1.TopologySpreadConstraint, required nodeaffinity.RequiredNodeAffinity) bool {

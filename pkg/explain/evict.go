@@ -90,7 +90,7 @@ func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node fwk.NodeI
 	for _, info := range node.GetPods() {
 		// A pod of the same workload would only take the other's place in the queue.
 		sibling := workload.kind != "" && e.world.workload(info.GetPod()) == workload
-		if evictable(info.GetPod()) && !sibling {
+		if evictable(info.GetPod()) && !sibling && !comesFirst(info.GetPod(), pod) {
 			removable = append(removable, info.GetPod())
 		}
 	}
@@ -145,6 +145,12 @@ func (e *Explainer) share(pod *corev1.Pod, node fwk.NodeInfo) float64 {
 		}
 	}
 	return largest
+}
+
+// comesFirst: a controller's pod of higher priority is made again at once and goes
+// ahead in the queue.
+func comesFirst(victim, pod *corev1.Pod) bool {
+	return priorityOf(victim) > priorityOf(pod) && metav1.GetControllerOfNoCopy(victim) != nil
 }
 
 // evictable leaves out what comes back at once: pods of a DaemonSet, and mirrors

@@ -94,6 +94,16 @@ func (s *shared) plan(pod objectKey, description string) (candidate, bool) {
 	return c, ok
 }
 
+// progress tells from one goroutine at a time.
+func (s *shared) progress(tell func(done, total int), done, total int) {
+	if tell == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tell(done, total)
+}
+
 func (s *shared) users(name corev1.ResourceName, count func(corev1.ResourceName) []use) []use {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -439,8 +449,10 @@ func (e *Explainer) NotCreated(namespace string) []report.PendingItem {
 		if !ok || (namespace != "" && o.object.GetNamespace() != namespace) {
 			continue
 		}
-		if metav1.GetControllerOfNoCopy(o.object) != nil {
-			continue // Its owner speaks for it.
+		if owner := metav1.GetControllerOfNoCopy(o.object); owner != nil && owner.Kind != "CronJob" {
+			if _, known := e.world.owners[ownerKey(owner.Kind, o.object.GetNamespace(), owner.Name)]; known {
+				continue // Its owner speaks for it; a CronJob speaks for no pods.
+			}
 		}
 		if item, ok := e.notCreated(o); ok && !reported[key] {
 			reported[key] = true

@@ -220,7 +220,7 @@ func TestGotWrongByOthers(t *testing.T) {
 			want: want{
 				verdict: report.VerdictGated, message: `could not find ResourceClaim "a/gpu"`,
 				causes:   []string{"resource claim gpu does not exist"},
-				remedies: []string{"create the resource claim gpu (one device of class gpu.example.com)"},
+				remedies: []string{"create the resource claim a/gpu (one device of class gpu.example.com)"},
 			},
 		},
 		"a claim that waits for a volume": {
@@ -232,7 +232,7 @@ func TestGotWrongByOthers(t *testing.T) {
 			want: want{
 				message:  "pod has unbound immediate PersistentVolumeClaims",
 				causes:   []string{"data is not bound (storage class slow)"},
-				remedies: []string{"provide a volume for the claim data (storage class slow)"},
+				remedies: []string{"provide a volume for the claim a/data (storage class slow)"},
 			},
 		},
 		"a name that no node offers": {
@@ -262,4 +262,62 @@ func TestCommandsAreQuoted(t *testing.T) {
 	if len(item.Remedies) == 0 || item.Remedies[0].Command != want {
 		t.Errorf("remedies %+v, want the command %s first", item.Remedies, want)
 	}
+}
+
+// TestCommandsForTemplates: a template lacks what admission added to the pod, and
+// the patch of it must still set the pod's verified value.
+func TestCommandsForTemplates(t *testing.T) {
+	node := build.Node("n").Capacity("cpu=4,memory=8Gi,pods=10").Obj()
+	asking := func() *build.PodBuilder { return build.Pod("a", "").Request("cpu=5") }
+	asksNothing := func() *build.PodBuilder { return build.Pod("a", "") }
+	for name, tc := range map[string]struct {
+		template func() *build.PodBuilder
+		pod      func(*corev1.Pod)
+		want     string
+	}{
+		"overhead of a runtime class": {
+			asking, func(p *corev1.Pod) { p.Spec.Overhead = build.Resources("cpu=250m") },
+			`kubectl -n a patch deployment web --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/resources/requests/cpu","value":"3750m"}]'`,
+		},
+		"requests by a limit range": {
+			asksNothing, func(p *corev1.Pod) {
+				p.Spec.Containers[0].Resources.Requests = build.Resources("cpu=5,memory=9Gi")
+			},
+			`kubectl -n a patch deployment web --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/resources/requests","value":{"cpu":"4","memory":"8Gi"}}]'`,
+		},
+		"an injected first container": {
+			asking, func(p *corev1.Pod) {
+				p.Spec.Containers = append([]corev1.Container{{Name: "proxy"}}, p.Spec.Containers...)
+			},
+			`kubectl -n a patch deployment web --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/resources/requests/cpu","value":"4"}]'`,
+		},
+		"a container that the template has not": {
+			asksNothing, func(p *corev1.Pod) {
+				p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "proxy", Resources: corev1.ResourceRequirements{Requests: build.Resources("cpu=5")}})
+			},
+			`kubectl -n a edit deployment web # in its pod template: [{"op":"add","path":"/containers/1/resources/requests/cpu","value":"4"}]`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			deployment := build.Deployment("a", "web", 1, tc.template())
+			set := build.ReplicaSet("a", "web-1", "web", 1, tc.template())
+			pod := tc.template().Owner("apps/v1", "ReplicaSet", "web-1").With(func(p *corev1.Pod) {
+				p.Namespace, p.Name, p.UID = "a", "web-1-x", "web-1-x"
+				tc.pod(p)
+			}).Obj()
+			item := explainPod(t, pod, node, deployment, set)
+			if len(item.Remedies) == 0 || item.Remedies[0].Command != tc.want {
+				t.Errorf("remedies %+v, want the command\n%s", item.Remedies, tc.want)
+			}
+		})
+	}
+}
+
+func TestTwoChangesOfOneNode(t *testing.T) {
+	item := explainPod(t, build.Pod("a", "p").Obj(),
+		build.Node("n").Capacity("cpu=4,memory=8Gi,pods=10").Taint("dedicated=db:NoSchedule").Cordon().Obj())
+	want{remedies: []string{
+		"uncordon node n, and add a toleration for dedicated=db:NoSchedule",
+		"uncordon node n, and remove the taint dedicated=db:NoSchedule from node n",
+	}}.check(t, item)
 }

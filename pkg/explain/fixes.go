@@ -53,6 +53,7 @@ func taintFixes(pod *corev1.Pod, node *corev1.Node) []fix {
 	taints := untolerated(pod, node)
 	var tolerate fix
 	var fixes []fix
+	var tolerated []corev1.Taint
 	for _, taint := range taints {
 		if taint.Key == corev1.TaintNodeUnschedulable {
 			// The plugin NodeUnschedulable has spoken of it, and uncordon fixes both.
@@ -61,14 +62,14 @@ func taintFixes(pod *corev1.Pod, node *corev1.Node) []fix {
 		if controllerTaint(taint.Key) {
 			return nil
 		}
-		tolerate = append(tolerate, addToleration(taint))
+		tolerate, tolerated = append(tolerate, addToleration(taint)), append(tolerated, taint)
 	}
 	if len(tolerate) == 0 {
 		return []fix{{uncordon(node)}}
 	}
 	fixes = append(fixes, tolerate)
 	if len(tolerate) == 1 {
-		fixes = append(fixes, fix{untaint(node, taints[0])})
+		fixes = append(fixes, fix{untaint(node, tolerated[0])})
 	}
 	if node.Spec.Unschedulable {
 		for i := range fixes {
@@ -92,13 +93,11 @@ func addToleration(taint corev1.Taint) atom {
 	}
 }
 
-// withNode is an atom that replaces a node by a changed copy.
+// withNode is an atom that changes a node.
 func withNode(kind report.RemedyKind, disturbance int, node *corev1.Node, text, command string, patch []op, change func(*corev1.Node)) atom {
-	changed := node.DeepCopy()
-	change(changed)
 	return atom{
 		kind: kind, key: string(kind) + " " + node.Name, disturbance: disturbance, text: text, command: command,
-		edits:   []predicate.Edit{{Node: changed}},
+		node: node, change: change,
 		changes: changes("Node/"+node.Name, "", patch),
 	}
 }
@@ -118,7 +117,9 @@ func untaint(node *corev1.Node, taint corev1.Taint) atom {
 	return withNode(report.RemedyUntaint, disturbUntaint, node,
 		fmt.Sprintf("remove the taint %s from node %s", taint.ToString(), node.Name),
 		shellCommand("kubectl", "taint", "nodes", node.Name, fmt.Sprintf("%s:%s-", taint.Key, taint.Effect)), patch,
-		func(n *corev1.Node) { n.Spec.Taints = slices.Delete(n.Spec.Taints, index, index+1) })
+		func(n *corev1.Node) {
+			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
+		})
 }
 
 // requestFixes lowers each short resource to what the node has free. A count of
@@ -264,6 +265,9 @@ func termFixes(required *corev1.NodeSelector, node *corev1.Node) []fix {
 		failing := failingRequirements(term, node)
 		if len(failing) == 0 || len(failing) > 2 {
 			continue
+		}
+		if slices.ContainsFunc(failing, func(r requirement) bool { return r.field }) {
+			continue // A pod that is made for one node by name (a DaemonSet's) is not to go elsewhere.
 		}
 		total := len(term.MatchExpressions) + len(term.MatchFields)
 		if len(failing) == total && len(required.NodeSelectorTerms) == 1 {
@@ -431,13 +435,14 @@ func dropPodTerms(kind report.RemedyKind, field, name string, terms []corev1.Pod
 // skew that it needs, or all to preferences.
 func (d *detailer) spreadFixes(node *corev1.Node) []fix {
 	var raise, prefer fix
-	raisable := true
+	raisable, preferable := true, true
 	for i, constraint := range d.pod.Spec.TopologySpreadConstraints {
 		violation := d.spreadViolation(node, i)
 		if violation == nil {
 			continue
 		}
 		prefer = append(prefer, scheduleAnyway(i, constraint))
+		preferable = preferable && !hasPreference(d.pod, constraint.TopologyKey)
 		if violation.Domain == "" {
 			raisable = false
 			continue
@@ -447,7 +452,18 @@ func (d *detailer) spreadFixes(node *corev1.Node) []fix {
 	if !raisable {
 		raise = nil
 	}
+	if !preferable {
+		prefer = nil
+	}
 	return alternatives(raise, prefer)
+}
+
+// hasPreference says whether the pod prefers a spread by the key already: the API
+// allows one preference a key.
+func hasPreference(pod *corev1.Pod, topologyKey string) bool {
+	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+		return c.TopologyKey == topologyKey && c.WhenUnsatisfiable == corev1.ScheduleAnyway
+	})
 }
 
 func raiseSkew(index int, constraint corev1.TopologySpreadConstraint, violation *report.SpreadViolation, self int32) atom {

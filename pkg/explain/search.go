@@ -143,30 +143,27 @@ func union(a, b fix) fix {
 // try verifies candidates in their order and returns those that help.
 func (e *Explainer) try(ctx context.Context, pod *corev1.Pod, candidates []candidate) ([]report.Remedy, error) {
 	var found []report.Remedy
-	perKind := map[report.RemedyKind]int{}
-	nodeChanges := map[report.RemedyKind]int{}
+	given, attempts := map[string]int{}, map[string]int{}
 	tried := 0
 	for _, c := range candidates {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		kind := c.atoms[0].kind
-		if tried >= maxTried || perKind[kind] >= maxPerKind {
+		kind := c.kind()
+		if tried >= maxTried || given[kind] >= maxPerKind {
 			continue
 		}
-		if !c.changesPod() {
-			if perKind[kind] >= maxPerNodeKind || nodeChanges[kind] >= maxNodesPerNodeChange {
-				continue
-			}
-			nodeChanges[kind]++
+		if !c.changesPod() && (given[kind] >= maxPerNodeKind || attempts[kind] >= maxNodesPerNodeChange) {
+			continue
 		}
 		tried++
+		attempts[kind]++
 		fits, err := e.verify(ctx, pod, c)
 		if err != nil {
 			return nil, err
 		}
 		if len(fits) > 0 {
-			perKind[kind]++
+			given[kind]++
 			found = append(found, e.remedy(pod, c, fits))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	fwk "k8s.io/kube-scheduler/framework"
 
@@ -95,27 +96,35 @@ func (e *Explainer) usersText(name corev1.ResourceName) string {
 	return "; in use by " + strings.Join(parts, ", ")
 }
 
-// countUses sums a resource's use by top owner, the largest first.
+// countUses sums a resource's use by top owner, the largest first. Pods are summed
+// by their own controller before its owners are looked up.
 func (e *Explainer) countUses(name corev1.ResourceName) []use {
-	byWho := map[string]*use{}
+	byController := map[workloadRef]*use{}
 	for _, node := range e.engine.Nodes() {
 		for _, info := range node.GetPods() {
-			pod := info.GetPod()
 			held := summed(info.CalculateResource().Resource, name)
 			if held == 0 {
 				continue
 			}
-			who := e.world.user(pod)
-			u, ok := byWho[who]
+			pod := info.GetPod()
+			ref := workloadRef{namespace: pod.Namespace, name: pod.Name}
+			if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
+				ref.kind, ref.name = controller.Kind, controller.Name
+			}
+			u, ok := byController[ref]
 			if !ok {
-				u = &use{who: who, since: startOf(pod)}
-				byWho[who] = u
+				u = &use{who: e.world.user(pod)}
+				byController[ref] = u
 			}
-			u.amount += held
-			if start := startOf(pod); start.Before(u.since) {
-				u.since = start
-			}
+			u.add(held, startOf(pod))
 		}
+	}
+	byWho := map[string]*use{}
+	for _, u := range byController {
+		if byWho[u.who] == nil {
+			byWho[u.who] = &use{who: u.who}
+		}
+		byWho[u.who].add(u.amount, u.since)
 	}
 	uses := make([]use, 0, len(byWho))
 	for _, who := range sortedKeys(byWho) {
@@ -123,6 +132,14 @@ func (e *Explainer) countUses(name corev1.ResourceName) []use {
 	}
 	slices.SortStableFunc(uses, func(a, b use) int { return cmp.Compare(b.amount, a.amount) })
 	return uses
+}
+
+// add counts an amount that is held since then.
+func (u *use) add(amount int64, since time.Time) {
+	if u.amount == 0 || since.Before(u.since) {
+		u.since = since
+	}
+	u.amount += amount
 }
 
 func startOf(pod *corev1.Pod) time.Time {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -36,14 +37,19 @@ func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespa
 	simulation := simulate.New(e.engine)
 	defer simulation.Undo()
 	fitting := int32(0)
-	pod := w.replica(0)
+	var pod, first *corev1.Pod
 	for ; fitting < min(w.replicas, maxPlaced); fitting++ {
 		pod = w.replica(fitting)
-		undo, err := e.engine.Apply(w.claims(pod, fitting)...)
-		if err != nil {
-			return report.PendingItem{}, err
+		if first == nil {
+			first = pod
 		}
-		defer undo()
+		if claims := w.claims(pod); len(claims) > 0 {
+			undo, err := e.engine.Apply(claims...)
+			if err != nil {
+				return report.PendingItem{}, err
+			}
+			defer undo()
+		}
 		node, err := simulation.Place(ctx, pod)
 		if err != nil && fitting == 0 {
 			return e.named(ctx, w, pod, 0) // Pod says what is wrong with it.
@@ -57,7 +63,7 @@ func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespa
 	}
 	if fitting == w.replicas {
 		simulation.Undo() // All fit: the answer is where the first one may go.
-		pod = w.replica(0)
+		pod = first
 	}
 	return e.named(ctx, w, pod, fitting)
 }
@@ -77,13 +83,34 @@ func (e *Explainer) named(ctx context.Context, w *whatIf, pod *corev1.Pod, fitti
 func (e *Explainer) daemonFits(ctx context.Context, w *whatIf) (report.PendingItem, error) {
 	pod := w.replica(0)
 	pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
+	if claims := w.claims(pod); len(claims) > 0 {
+		undo, err := e.engine.Apply(claims...)
+		if err != nil {
+			return report.PendingItem{}, err
+		}
+		defer undo()
+	}
 	verdict, err := e.engine.Evaluate(ctx, pod)
 	if err != nil {
 		return report.PendingItem{}, err
 	}
 	fitting := int32(len(verdict.Fitting()))
-	w.replicas = int32(len(verdict.Nodes))
+	w.replicas = eligible(verdict)
 	return e.named(ctx, w, pod, fitting)
+}
+
+// eligible counts the nodes that a daemon is meant for: all but those that its
+// node affinity or a taint keeps it off.
+func eligible(verdict *predicate.Verdict) int32 {
+	nodes := int32(0)
+	for _, failures := range verdict.Failures {
+		if !slices.ContainsFunc(failures, func(f predicate.Failure) bool {
+			return f.Plugin == predicate.NodeAffinity || f.Plugin == predicate.TaintToleration || f.Plugin == predicate.NodeUnschedulable
+		}) {
+			nodes++
+		}
+	}
+	return nodes
 }
 
 // daemonTolerations are those that the DaemonSet controller adds to its pods
@@ -160,8 +187,9 @@ func (w *whatIf) replica(i int32) *corev1.Pod {
 	return pod
 }
 
-// claims are the claims that controllers would make for the i-th pod.
-func (w *whatIf) claims(pod *corev1.Pod, _ int32) []predicate.Edit {
+// claims are the claims that controllers would make for a pod; the names of those
+// made from templates are noted in its status.
+func (w *whatIf) claims(pod *corev1.Pod) []predicate.Edit {
 	var edits []predicate.Edit
 	for _, template := range w.claimTemplates {
 		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: template.Name + "-" + pod.Name}, Spec: template.Spec}

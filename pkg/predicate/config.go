@@ -14,6 +14,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/scheme"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
 	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
 )
@@ -53,7 +54,12 @@ func ParseConfig(text []byte) (*Config, error) {
 	known := sets.KeySet(plugins.NewInTreeRegistry())
 	unknown := sets.New[string]()
 	for i := range config.profiles {
-		dropUnknown(config.profiles[i].Plugins, known, unknown)
+		if p := config.profiles[i].Plugins; p != nil {
+			dropUnknown(p, known, unknown)
+			// A profile needs one of each; which one decides no verdict.
+			orDefault(&p.QueueSort, names.PrioritySort)
+			orDefault(&p.Bind, names.DefaultBinder)
+		}
 	}
 	config.Unknown = sets.List(unknown)
 	return config, nil
@@ -105,9 +111,6 @@ func (c *Config) profileOf(pod *corev1.Pod) *schedconfig.KubeSchedulerProfile {
 
 // dropUnknown removes plugins that are not known from every extension point.
 func dropUnknown(p *schedconfig.Plugins, known, unknown sets.Set[string]) {
-	if p == nil {
-		return
-	}
 	for _, set := range []*schedconfig.PluginSet{
 		&p.PreEnqueue, &p.QueueSort, &p.PreFilter, &p.Filter, &p.PostFilter, &p.PreScore, &p.Score,
 		&p.Reserve, &p.Permit, &p.PreBind, &p.Bind, &p.PostBind, &p.PlacementGenerate, &p.PlacementScore,
@@ -120,6 +123,13 @@ func dropUnknown(p *schedconfig.Plugins, known, unknown sets.Set[string]) {
 			unknown.Insert(plugin.Name)
 			return true
 		})
+	}
+}
+
+// orDefault enables a plugin where those of the set were all unknown.
+func orDefault(set *schedconfig.PluginSet, name string) {
+	if len(set.Enabled) == 0 && len(set.Disabled) > 0 {
+		set.Enabled = []schedconfig.Plugin{{Name: name}}
 	}
 }
 
@@ -180,14 +190,14 @@ func Emulate(server string) (inForce string, err error) {
 	defer emulation.Unlock()
 	gates := utilfeature.DefaultMutableFeatureGate
 	linked := version.MajorMinor(1, Minor)
-	if server == "" {
-		return "v" + linked.String(), nil
+	wanted := linked
+	if server != "" {
+		parsed, err := version.ParseGeneric(strings.TrimSpace(server))
+		if err != nil {
+			return "", fmt.Errorf("server version %q: %w", server, err)
+		}
+		wanted = version.MajorMinor(parsed.Major(), parsed.Minor())
 	}
-	wanted, err := version.ParseGeneric(strings.TrimSpace(server))
-	if err != nil {
-		return "", fmt.Errorf("server version %q: %w", server, err)
-	}
-	wanted = version.MajorMinor(wanted.Major(), wanted.Minor())
 	oldest := version.MajorMinor(1, Minor-3)
 	switch {
 	case wanted.LessThan(oldest):

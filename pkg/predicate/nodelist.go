@@ -292,6 +292,7 @@ func newNominator(pods []*corev1.Pod, config *Config) *nominator {
 			continue
 		}
 		if info, err := framework.NewPodInfo(pod); err == nil {
+			info.CalculateResource() // Cached in the info, which forks share.
 			n.byNode[pod.Status.NominatedNodeName] = append(n.byNode[pod.Status.NominatedNodeName], info)
 		}
 	}

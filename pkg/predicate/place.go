@@ -105,10 +105,12 @@ func (r *run) reserve(node string) (string, func(), error) {
 	placed.Spec.NodeName = node
 	f := r.profile.framework
 	if status := f.RunReservePluginsReserve(r.ctx, r.state, placed, node); !status.IsSuccess() {
+		f.RunReservePluginsUnreserve(r.ctx, r.state, placed, node)
 		return "", nil, fmt.Errorf("reserving node %s for pod %s: %w", node, podKey(r.pod), status.AsError())
 	}
 	back, err := r.engine.Apply(Edit{Place: placed})
 	if err != nil {
+		f.RunReservePluginsUnreserve(r.ctx, r.state, placed, node)
 		return "", nil, err
 	}
 	return node, func() {

@@ -59,7 +59,8 @@ func (e *Engine) Preempt(ctx context.Context, v *Verdict) (*Preemption, error) {
 	}
 	result, err := e.dryRun(ctx, v)
 	if err != nil {
-		return nil, fmt.Errorf("pod %s: preemption dry run: %w", podKey(v.Pod), err)
+		// As the scheduler: a PostFilter's error is part of the message.
+		return &Preemption{Message: "preemption: " + err.Error()}, nil
 	}
 	if released != "" && result.Node == "" {
 		result.Message = released + ", " + result.Message

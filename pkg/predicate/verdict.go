@@ -53,7 +53,9 @@ type Verdict struct {
 }
 
 // Fits says whether the pod may go to the i-th node.
-func (v *Verdict) Fits(i int) bool { return len(v.Rejections) == 0 && len(v.Failures[i]) == 0 }
+func (v *Verdict) Fits(i int) bool {
+	return v.Err == nil && len(v.Rejections) == 0 && len(v.Failures[i]) == 0
+}
 
 // Fitting returns the names of the nodes that the pod may go to.
 func (v *Verdict) Fitting() []string {
@@ -203,6 +205,9 @@ func (r *run) preFilter(stopEarly bool) {
 				return
 			}
 			continue
+		case !status.IsSuccess() && decided:
+			r.disabled.Insert(name) // The scheduler has stopped before.
+			continue
 		case !status.IsSuccess():
 			r.err = fmt.Errorf("running PreFilter plugin %q: %w", name, status.AsError())
 			r.disabled.Insert(name)
@@ -273,8 +278,11 @@ func (r *run) filters(state fwk.CycleState, node fwk.NodeInfo) ([]Failure, error
 		if status.IsSuccess() {
 			continue
 		}
+		if !status.IsRejected() && len(failures) > 0 {
+			continue // The scheduler stops at the first rejection and never sees it.
+		}
 		if !status.IsRejected() {
-			return failures, fmt.Errorf("running %q filter plugin: %w", name, status.AsError())
+			return nil, fmt.Errorf("running %q filter plugin: %w", name, status.AsError())
 		}
 		failures = append(failures, Failure{name, status.WithPlugin(name)})
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Object is any object of a Snapshot.
@@ -210,7 +211,22 @@ func (s *Snapshot) Sort() {
 	for _, k := range Kinds() {
 		k.sort(s)
 	}
+	identify(s.Pods)
 	slices.SortFunc(s.Missing, func(a, b Missing) int { return cmp.Compare(a.Resource, b.Resource) })
+}
+
+// identify gives pods without a UID, or with that of another (a dump made by
+// hand), one of their own: the scheduler's code tells pods apart by it.
+func identify(pods []*corev1.Pod) {
+	seen := make(map[types.UID]bool, len(pods))
+	for i, pod := range pods {
+		if pod.UID == "" || seen[pod.UID] {
+			pod = pod.DeepCopy()
+			pod.UID = types.UID("unnamed/" + pod.Namespace + "/" + pod.Name)
+			pods[i] = pod
+		}
+		seen[pod.UID] = true
+	}
 }
 
 // sortUnique sorts by kind (empty for typed objects), namespace and name; the

@@ -235,8 +235,8 @@ func EventReasons() []string {
 	return []string{
 		"FailedScheduling", "Preempted", "SchedulingGated", // kube-scheduler
 		"FailedCreate", "FailedDaemonPod", "FailedPlacement", // workload controllers
-		"TriggeredScaleUp", "NotTriggerScaleUp", "FailedToScaleUpGroup", "ScaledUpGroup", // cluster-autoscaler
-		"Nominated", "NoCompatibleInstanceTypes", "InsufficientCapacityError", "FailedProvisioning", // Karpenter
+		"TriggeredScaleUp", "NotTriggerScaleUp", "ScaleUpTimedOut", "FailedScaleUp", // cluster-autoscaler
+		"Nominated", "NoCompatibleInstanceTypes", // Karpenter
 		"FailedBinding", "ProvisioningFailed", "WaitForFirstConsumer", "WaitForPodScheduled", "ExternalProvisioning", // volumes
 		"FailedResourceClaimCreation",          // device claims
 		"TaintManagerEviction", "NodeNotReady", // node lifecycle

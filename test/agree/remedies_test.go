@@ -73,9 +73,8 @@ type change struct {
 // the cluster, each as the JSON patch, creation or deletion that it says.
 func (w *world) apply(ctx context.Context, pod *corev1.Pod, remedy report.Remedy) (c change, err error) {
 	var ops []report.Change
-	self := "Pod/" + pod.Namespace + "/" + pod.Name
 	for _, edit := range remedy.Changes {
-		if edit.Object == self {
+		if isSelf(edit, pod) {
 			ops = append(ops, edit)
 			continue
 		}
@@ -292,7 +291,7 @@ func runnable(remedy report.Remedy) bool { return !strings.Contains(remedy.Comma
 
 // commandPatience bounds how long a pod may take to be bound after a command: the
 // scheduler backs off between its tries.
-const commandPatience = 15 * time.Second
+const commandPatience = 10 * time.Second
 
 // commanded runs a remedy's command as typed while the pod is pending, waits until
 // the pod of that name is bound, and puts everything back.
@@ -313,11 +312,16 @@ func (w *world) commanded(ctx context.Context, pod *corev1.Pod, remedy report.Re
 	} else if err = w.control(ctx, created); err == nil {
 		wrong, err = w.awaitBound(ctx, created, remedy)
 	}
-	if err != nil {
+	if err = errors.Join(err, w.retract(ctx, created)); err != nil {
 		return wrong, err
 	}
-	if err := w.retract(ctx, created); err != nil {
-		return wrong, err
+	if wrong != "" && failed == nil && !changesPod(remedy, pod) {
+		// Upstream's queueing hints may let a pod sleep though it would fit now (one
+		// that waits for a disk, when a pod of another namespace gives it up).
+		if wrong, err = w.bound(ctx, pod, remedy); err != nil {
+			return wrong, err
+		}
+		w.slept++
 	}
 	if err := w.undoCommand(ctx, pod, remedy); err != nil {
 		return wrong, err
@@ -325,12 +329,21 @@ func (w *world) commanded(ctx context.Context, pod *corev1.Pod, remedy report.Re
 	return wrong, w.heal(ctx)
 }
 
+// changesPod says whether a remedy changes the pod itself.
+func changesPod(remedy report.Remedy, pod *corev1.Pod) bool {
+	return slices.ContainsFunc(remedy.Changes, func(edit report.Change) bool { return isSelf(edit, pod) })
+}
+
+func isSelf(edit report.Change, pod *corev1.Pod) bool {
+	return edit.Object == "Pod/"+pod.Namespace+"/"+pod.Name
+}
+
 // undoCommand puts back what a remedy's command has touched.
 func (w *world) undoCommand(ctx context.Context, pod *corev1.Pod, remedy report.Remedy) error {
 	var touched change
 	for _, edit := range remedy.Changes {
 		key := edit.Object
-		if key == "Pod/"+pod.Namespace+"/"+pod.Name {
+		if isSelf(edit, pod) {
 			continue
 		}
 		if edit.Op == report.OpCreate {

@@ -373,7 +373,7 @@ func (r *runner) report(w io.Writer) error {
 	fmt.Fprintf(w, "agree: %d agreed at the second try only; %d more pods were refused by the API server\n", c.late, c.refused)
 	fmt.Fprintf(w, "agree: %d nodes' verdicts by cordoning the others\n", c.nodes)
 	fmt.Fprintf(w, "agree: %s applied; %d pods had none\n", kinds("remedies", c.remedies), c.without)
-	fmt.Fprintf(w, "agree: %s run\n", kinds("commands", c.commands))
+	fmt.Fprintf(w, "agree: %s run; after %d of them the scheduler bound only a fresh copy of the pod\n", kinds("commands", c.commands), r.world.slept)
 	_, err := fmt.Fprintf(w, "agree: %d differences\n", c.differences)
 	return err
 }

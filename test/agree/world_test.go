@@ -42,6 +42,9 @@ type world struct {
 	pods    *podWatch
 	// kubeconfig and bin are for commands: the test's own user, the lab's kubectl.
 	kubeconfig, bin string
+	// slept counts the commands after which the scheduler did not look at the
+	// pending pod again, where a copy of it was bound at once.
+	slept int
 
 	// defined are the case's objects, live what the API server made of them, both
 	// by key.
