@@ -78,4 +78,4 @@ $(TOOLS)/validate-krew-manifest: hack/tools/release/go.mod
 	cd $(<D) && $(GO) build -o $(CURDIR)/$(TOOLS)/ sigs.k8s.io/krew/cmd/validate-krew-manifest
 
 # The lab brings its own targets: lab, lab-down, agree.
--include hack/lab/lab.mk
+-include hack/lab/*.mk

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 )
@@ -263,6 +264,12 @@ func (e *Explainer) quotaShortage(namespace, message string, missing int64) quot
 		return quotaShort{text: "the quota " + match[1] + " is no longer there"}
 	}
 	requested := parseAmounts(match[2])
+	for _, key := range []corev1.ResourceName{corev1.ResourcePods, "count/pods"} {
+		// The refusal names what one pod exceeds; the missing ones count too.
+		if _, limited := quota.Status.Hard[key]; limited {
+			requested[string(key)] = *resource.NewQuantity(1, resource.DecimalSI)
+		}
+	}
 	var texts []string
 	raised := map[string]string{}
 	for _, key := range sortedKeys(requested) {
@@ -342,8 +349,8 @@ var autoscalerReasons = map[string]string{
 	"FailedScaleUp": "cluster-autoscaler", "Nominated": "karpenter", "FailedScheduling": "karpenter", "NoCompatibleInstanceTypes": "karpenter",
 }
 
-// autoscalerNotes are those events, the newest of each reason, and the cluster
-// autoscaler's overall state.
+// autoscalerNotes are those events, the newest of each reason, and what
+// cluster-autoscaler says of the whole cluster.
 func (e *Explainer) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
 	newest := map[string]*corev1.Event{}
 	for _, event := range e.world.podEvents(pod) {
@@ -361,7 +368,30 @@ func (e *Explainer) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
 		notes = append(notes, report.AutoscalerNote{Source: autoscalerReasons[reason], Reason: reason, Message: event.Message, Time: eventTime(event)})
 	}
 	slices.SortStableFunc(notes, func(a, b report.AutoscalerNote) int { return b.Time.Compare(a.Time.Time) })
+	if status := e.world.autoscalerStatus(); status != "" {
+		notes = append(notes, report.AutoscalerNote{Source: "cluster-autoscaler", Reason: "Status", Message: status})
+	}
 	return notes
+}
+
+// autoscalerStatus is what cluster-autoscaler says of the whole cluster in its
+// status config map, as it stands; empty without one, or of another layout.
+func (w *world) autoscalerStatus() string {
+	for _, config := range w.snap.ConfigMaps {
+		var status struct {
+			AutoscalerStatus string `json:"autoscalerStatus"`
+			ClusterWide      struct {
+				Health  struct{ Status string } `json:"health"`
+				ScaleUp struct{ Status string } `json:"scaleUp"`
+			} `json:"clusterWide"`
+		}
+		if err := yaml.Unmarshal([]byte(config.Data["status"]), &status); err != nil || status.AutoscalerStatus == "" {
+			continue
+		}
+		return fmt.Sprintf("%s, health %s, scale-up %s", status.AutoscalerStatus,
+			cmp.Or(status.ClusterWide.Health.Status, "unknown"), cmp.Or(status.ClusterWide.ScaleUp.Status, "unknown"))
+	}
+	return ""
 }
 
 func reporter(event *corev1.Event) string {

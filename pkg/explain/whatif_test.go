@@ -1,12 +1,14 @@
 package explain_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -123,5 +125,24 @@ func TestAllGroupsAndCountsWhatARemedyFrees(t *testing.T) {
 	}
 	if want := "Pod/a/p3"; result.Items[2].Remedies[0].Changes[0].Object != want {
 		t.Errorf("the third pod's remedy changes %s, want %s", result.Items[2].Remedies[0].Changes[0].Object, want)
+	}
+}
+
+func TestAutoscalerNotes(t *testing.T) {
+	pod := build.Pod("a", "p").Request("cpu=8").Obj()
+	item := explainPod(t, pod, build.Node("n").Capacity("cpu=4,memory=8Gi,pods=10").Obj(),
+		build.Event("a", "p.1", "Pod", "p", "NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached"),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"}, Data: map[string]string{
+			"status": "autoscalerStatus: Running\nclusterWide:\n  health: {status: Healthy}\n  scaleUp: {status: NoActivity}\n"}})
+	var got []string
+	for _, note := range item.Autoscaler {
+		got = append(got, note.Source+" "+note.Reason+": "+note.Message)
+	}
+	want := []string{
+		"cluster-autoscaler NotTriggerScaleUp: pod didn't trigger scale-up: 1 max node group size reached",
+		"cluster-autoscaler Status: Running, health Healthy, scale-up NoActivity",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("notes %q, want %q", got, want)
 	}
 }
