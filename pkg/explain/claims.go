@@ -32,15 +32,7 @@ func (e *Explainer) claimRemedies(ctx context.Context, pod *corev1.Pod, verdict 
 			atoms = append(atoms, bindClaim(claim))
 		}
 	}
-	if len(atoms) == 0 || len(atoms) > maxAtoms {
-		return nil, nil
-	}
-	c := candidate{atoms: atoms}
-	fits, err := e.verify(ctx, pod, c)
-	if err != nil || len(fits) == 0 {
-		return nil, err
-	}
-	return []report.Remedy{e.remedy(pod, c, fits)}, nil
+	return e.together(ctx, pod, atoms)
 }
 
 func rejectedBy(verdict *predicate.Verdict, plugin string) bool {
@@ -225,15 +217,7 @@ func (e *Explainer) gatedByClaim(ctx context.Context, pod *corev1.Pod) ([]report
 		atoms = append(atoms, create(report.RemedyCreateClaim, "create resource claim "+name,
 			fmt.Sprintf("create the resource claim %s/%s (one device of class %s)", pod.Namespace, name, e.world.snap.DeviceClasses[0].Name), claim))
 	}
-	if len(atoms) == 0 || len(atoms) > maxAtoms {
-		return nil, nil
-	}
-	c := candidate{atoms: atoms}
-	fits, err := e.verify(ctx, pod, c)
-	if err != nil || len(fits) == 0 {
-		return nil, err
-	}
-	return []report.Remedy{e.remedy(pod, c, fits)}, nil
+	return e.together(ctx, pod, atoms)
 }
 
 func typeMeta(version schema.GroupVersion, kind string) metav1.TypeMeta {

@@ -54,10 +54,5 @@ func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]report.
 		text: fmt.Sprintf("remove the scheduling gate %s by hand", strings.Join(names, ", ")),
 		spec: func(*corev1.PodSpec) []op { return []op{remove} },
 	}
-	c := candidate{atoms: []atom{lift}}
-	fits, err := e.verify(ctx, pod, c)
-	if err != nil || len(fits) == 0 {
-		return nil, err
-	}
-	return []report.Remedy{e.remedy(pod, c, fits)}, nil
+	return e.together(ctx, pod, []atom{lift})
 }

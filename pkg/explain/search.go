@@ -170,6 +170,19 @@ func (e *Explainer) try(ctx context.Context, pod *corev1.Pod, candidates []candi
 	return found, nil
 }
 
+// together verifies atoms that only help all at once, on every node.
+func (e *Explainer) together(ctx context.Context, pod *corev1.Pod, atoms []atom) ([]report.Remedy, error) {
+	if len(atoms) == 0 || len(atoms) > maxAtoms {
+		return nil, nil
+	}
+	c := candidate{atoms: atoms}
+	fits, err := e.verify(ctx, pod, c)
+	if err != nil || len(fits) == 0 {
+		return nil, err
+	}
+	return []report.Remedy{e.remedy(pod, c, fits)}, nil
+}
+
 // verify changes the pod and the snapshot as the candidate says and runs the
 // scheduler's filters: on the nodes that the candidate was worked out for, and,
 // when it helps there, on all that it may reach. It returns those that fit.
