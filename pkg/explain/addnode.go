@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -145,11 +146,12 @@ func couldHold(node *corev1.Node, pod *corev1.Pod) bool {
 // the storage drivers of the example.
 func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, error) {
 	edits := []predicate.Edit{{Node: class.template}}
+	created := []report.Change{{Object: "Node/" + newNodeName, Op: report.OpCreate, Value: toJSON(class.template)}}
 	for _, csi := range e.world.snap.CSINodes {
 		if csi.Name == class.example {
-			like := csi.DeepCopy()
-			like.Name, like.UID = newNodeName, ""
+			like := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: newNodeName}, Spec: *csi.Spec.DeepCopy()}
 			edits = append(edits, predicate.Edit{Object: like})
+			created = append(created, report.Change{Object: "CSINode/" + newNodeName, Op: report.OpCreate, Value: toJSON(like)})
 		}
 	}
 	daemons, err := e.daemonsOn(ctx, edits)
@@ -162,7 +164,7 @@ func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, er
 		edits:   edits,
 		text:    fmt.Sprintf("add 1 node like %s (%s)", class.example, sizeText(class.template)),
 		command: shellCommand("kubectl", "get", "node", class.example, "-o", "yaml") + " # the kind of node to add",
-		changes: []report.Change{{Object: "Node/" + newNodeName, Op: report.OpCreate, Value: toJSON(class.template)}},
+		changes: created,
 	}, nil
 }
 
