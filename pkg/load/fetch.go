@@ -172,7 +172,7 @@ type wireReader struct {
 func (r *wireReader) items(item func(data []byte) error) (next string, err error) {
 	for n := 0; ; {
 		field, length, err := r.find(maxItem, listMetadata, listItems)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return next, nil
 		}
 		if err != nil {

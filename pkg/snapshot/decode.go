@@ -71,8 +71,7 @@ func parts(data []byte, t reflect.Type) []part {
 		if json.Unmarshal(data, &fields) != nil {
 			return nil
 		}
-		for i := range t.NumField() {
-			field := t.Field(i)
+		for field := range t.Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if raw, ok := fields[name]; ok {
 				found = append(found, part{name, raw, field.Type})
@@ -125,8 +124,7 @@ func fieldError(path string, err error) error {
 
 // explain says in a reader's words what a decoder says in Go's.
 func explain(err error) error {
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("expected %s, found %s", shape(wrongType.Type), wrongType.Value)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))

@@ -49,7 +49,7 @@ func nextVisible(dec *json.Decoder, src *source) (byte, error) {
 	for {
 		ahead, err := src.Peek(1)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return 0, nil
 		case err != nil:
 			return 0, err

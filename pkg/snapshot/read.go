@@ -109,7 +109,7 @@ func (r *reader) read(name string, rd io.Reader) error {
 	documents := 0
 	for {
 		begin, err := src.nextDocument()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
@@ -228,7 +228,7 @@ func (s *source) nextDocument() (byte, error) {
 func (s *source) peekVisible() (indent int, begin byte, err error) {
 	for {
 		ahead, err := s.Peek(indent + 1)
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			_, err = s.Discard(indent)
 			indent = 0
 		}
@@ -248,7 +248,7 @@ func (s *source) peekVisible() (indent int, begin byte, err error) {
 func (s *source) skipLine() error {
 	for {
 		_, err := s.ReadSlice('\n')
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
 	}

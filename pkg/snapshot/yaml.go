@@ -35,16 +35,16 @@ func (s *source) documentText() ([]byte, error) {
 	var text []byte
 	for {
 		ahead, err := s.Peek(4)
-		if err == io.EOF && len(ahead) == 0 || isSeparator(ahead) || isDocumentEnd(ahead) {
+		if errors.Is(err, io.EOF) && len(ahead) == 0 || isSeparator(ahead) || isDocumentEnd(ahead) {
 			return text, nil
 		}
 		err = bufio.ErrBufferFull
-		for err == bufio.ErrBufferFull {
+		for errors.Is(err, bufio.ErrBufferFull) {
 			var line []byte
 			line, err = s.ReadSlice('\n')
 			text = append(text, line...)
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 	}

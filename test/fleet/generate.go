@@ -180,12 +180,12 @@ func newReplicaSet(namespace, name string, replicas int, shape PodShape) *appsv1
 	container := newContainer(resources(shape.MilliCPU, shape.MemoryMiB, shape.GPUs, 0))
 	spec := newPodSpec(container, shape.tolerations(), shape.Models)
 	if shape.Priority != "" {
-		spec.PriorityClassName, spec.Priority = shape.Priority, ptr.To(priorities()[shape.Priority])
+		spec.PriorityClassName, spec.Priority = shape.Priority, new(priorities()[shape.Priority])
 	}
 	return &appsv1.ReplicaSet{
 		ObjectMeta: newMeta("ReplicaSet", namespace, name, podEpoch, labels),
 		Spec: appsv1.ReplicaSetSpec{
-			Replicas: ptr.To(int32(replicas)),
+			Replicas: new(int32(replicas)),
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: templateSpec(spec)},
 		},

@@ -141,7 +141,7 @@ func admitted(spec corev1.PodSpec) corev1.PodSpec {
 	spec.ServiceAccountName, spec.DeprecatedServiceAccount = "default", "default"
 	spec.EnableServiceLinks = ptr.To(corev1.DefaultEnableServiceLinks)
 	spec.PreemptionPolicy = ptr.To(corev1.PreemptLowerPriority)
-	spec.Priority = ptr.To(priorities()[spec.PriorityClassName]) // 0 without a class
+	spec.Priority = new(priorities()[spec.PriorityClassName]) // 0 without a class
 	for _, key := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
 		spec.Tolerations = append(spec.Tolerations, corev1.Toleration{
 			Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](300),
@@ -162,7 +162,7 @@ func bind(pod *corev1.Pod, node string) {
 	}
 	main := pod.Spec.Containers[0]
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-		Name: main.Name, Image: main.Image, Ready: true, Started: ptr.To(true),
+		Name: main.Name, Image: main.Image, Ready: true, Started: new(true),
 		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: since}},
 	}}
 }

@@ -141,7 +141,7 @@ func (l *Lab) process(c Component) (process, error) {
 		return process{}, err
 	}
 	// The record holds several documents; components are in the KwokctlConfiguration alone.
-	for _, document := range strings.Split(string(data), "\n---\n") {
+	for document := range strings.SplitSeq(string(data), "\n---\n") {
 		var record struct {
 			Components []process `json:"components"`
 		}

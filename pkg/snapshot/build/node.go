@@ -1,6 +1,8 @@
 package build
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -20,18 +22,14 @@ func (b *NodeBuilder) Capacity(list string) *NodeBuilder {
 	if b.node.Status.Capacity == nil {
 		b.node.Status.Capacity = corev1.ResourceList{}
 	}
-	for name, quantity := range Resources(list) {
-		b.node.Status.Capacity[name] = quantity
-	}
+	maps.Copy(b.node.Status.Capacity, Resources(list))
 	b.node.Status.Allocatable = b.node.Status.Capacity.DeepCopy()
 	return b
 }
 
 // Allocatable overrides what pods may use of the capacity.
 func (b *NodeBuilder) Allocatable(list string) *NodeBuilder {
-	for name, quantity := range Resources(list) {
-		b.node.Status.Allocatable[name] = quantity
-	}
+	maps.Copy(b.node.Status.Allocatable, Resources(list))
 	return b
 }
 

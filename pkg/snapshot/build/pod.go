@@ -1,6 +1,7 @@
 package build
 
 import (
+	"maps"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -75,7 +76,7 @@ func (b *PodBuilder) Overhead(list string) *PodBuilder {
 	return b
 }
 
-// Port asks for a host port.
+// HostPort asks for a host port.
 func (b *PodBuilder) HostPort(port int32) *PodBuilder {
 	return b.Container(0, func(c *corev1.Container) {
 		c.Ports = append(c.Ports, corev1.ContainerPort{ContainerPort: port, HostPort: port, Protocol: corev1.ProtocolTCP})
@@ -270,8 +271,6 @@ func merge(into, from corev1.ResourceList) corev1.ResourceList {
 	if into == nil {
 		into = corev1.ResourceList{}
 	}
-	for name, quantity := range from {
-		into[name] = quantity
-	}
+	maps.Copy(into, from)
 	return into
 }

@@ -78,7 +78,7 @@ func (o *options) run(ctx context.Context) error {
 		}
 		return o.startUp(ctx)
 	}
-	for _, name := range strings.Split(o.fleets, ",") {
+	for name := range strings.SplitSeq(o.fleets, ",") {
 		err := o.onFleet(ctx, name, floor)
 		if errors.Is(err, fleet.ErrNoTrace) {
 			fmt.Printf("## %s\n\nNot measured: %v\n\n", name, err)
