@@ -8,8 +8,7 @@
 // watch cache and encodes it as a stream; Options.ChunkSize pages them all the
 // same, for whom the one large response is too much.
 //
-// Measured with 5,000 nodes and 50,000 pods, a load peaks at 0.45 times the memory
-// that client-go takes to list nodes, pods and replica sets in protobuf.
+// What that gives is measured beside the plain lists in docs/performance.md.
 //
 // What the server can leave out is left out there: finished pods, the events that
 // explain nothing, all config maps but cluster-autoscaler's.
