@@ -181,8 +181,7 @@ func (e *Explainer) daemonsOn(ctx context.Context, node []predicate.Edit) ([]pre
 		if err != nil {
 			continue // A set without containers runs nothing.
 		}
-		pod := w.replica(0)
-		pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
+		pod := w.daemon()
 		fits, err := e.engine.FitsOn(ctx, pod, []string{newNodeName})
 		if err != nil || len(fits) == 0 {
 			continue

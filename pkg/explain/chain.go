@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -33,11 +34,11 @@ type podOwner struct {
 func owner(object any) (podOwner, bool) {
 	switch o := object.(type) {
 	case *appsv1.Deployment:
-		return podOwner{"Deployment", o, &o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, deploymentFailure(o)}, true
+		return podOwner{"Deployment", o, &o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, deploymentFailure(o)}, true
 	case *appsv1.ReplicaSet:
-		return podOwner{"ReplicaSet", o, &o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, replicaSetFailure(o)}, true
+		return podOwner{"ReplicaSet", o, &o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, replicaSetFailure(o)}, true
 	case *appsv1.StatefulSet:
-		return podOwner{"StatefulSet", o, &o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
+		return podOwner{"StatefulSet", o, &o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
 	case *appsv1.DaemonSet:
 		return podOwner{"DaemonSet", o, &o.Spec.Template, o.Status.DesiredNumberScheduled, o.Status.CurrentNumberScheduled, ""}, true
 	case *batchv1.Job:
@@ -48,17 +49,10 @@ func owner(object any) (podOwner, bool) {
 		if o.Spec.Template == nil {
 			return podOwner{}, false
 		}
-		return podOwner{"ReplicationController", o, o.Spec.Template, valueOr(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
+		return podOwner{"ReplicationController", o, o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
 	default:
 		return podOwner{}, false
 	}
-}
-
-func valueOr(value *int32, otherwise int32) int32 {
-	if value == nil {
-		return otherwise
-	}
-	return *value
 }
 
 // jobWanted is how many pods a job should run at once now.
@@ -71,7 +65,7 @@ func jobWanted(job *batchv1.Job) int32 {
 			return 0
 		}
 	}
-	wanted := valueOr(job.Spec.Parallelism, 1)
+	wanted := ptr.Deref(job.Spec.Parallelism, 1)
 	if job.Spec.Completions != nil {
 		wanted = min(wanted, *job.Spec.Completions-job.Status.Succeeded)
 	}

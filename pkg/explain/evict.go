@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	fwk "k8s.io/kube-scheduler/framework"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -95,7 +96,7 @@ func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node fwk.NodeI
 		}
 	}
 	slices.SortStableFunc(removable, func(a, b *corev1.Pod) int {
-		return cmp.Or(cmp.Compare(priorityOf(b), priorityOf(a)), cmp.Compare(e.share(a, node), e.share(b, node)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(corev1helpers.PodPriority(b), corev1helpers.PodPriority(a)), cmp.Compare(e.share(a, node), e.share(b, node)), cmp.Compare(a.Name, b.Name))
 	})
 	name := node.Node().Name
 	if fits, err := e.fitsWithout(ctx, pod, name, removable); err != nil || !fits {
@@ -150,7 +151,7 @@ func (e *Explainer) share(pod *corev1.Pod, node fwk.NodeInfo) float64 {
 // comesFirst: a controller's pod of higher priority is made again at once and goes
 // ahead in the queue.
 func comesFirst(victim, pod *corev1.Pod) bool {
-	return priorityOf(victim) > priorityOf(pod) && metav1.GetControllerOfNoCopy(victim) != nil
+	return corev1helpers.PodPriority(victim) > corev1helpers.PodPriority(pod) && metav1.GetControllerOfNoCopy(victim) != nil
 }
 
 // evictable leaves out what comes back at once: pods of a DaemonSet, and mirrors
@@ -161,13 +162,6 @@ func evictable(pod *corev1.Pod) bool {
 	}
 	owner := metav1.GetControllerOfNoCopy(pod)
 	return (owner == nil || owner.Kind != "DaemonSet") && pod.DeletionTimestamp == nil
-}
-
-func priorityOf(pod *corev1.Pod) int32 {
-	if pod.Spec.Priority == nil {
-		return 0
-	}
-	return *pod.Spec.Priority
 }
 
 func evict(node string, victims []*corev1.Pod) atom {

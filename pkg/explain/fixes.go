@@ -311,6 +311,7 @@ type requirement struct {
 	index int
 }
 
+// String is "key Operator values".
 func (r requirement) String() string {
 	text := r.Key + " " + string(r.Operator)
 	if len(r.Values) > 0 {

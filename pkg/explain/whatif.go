@@ -81,8 +81,7 @@ func (e *Explainer) named(ctx context.Context, w *whatIf, pod *corev1.Pod, fitti
 
 // daemonFits counts the nodes that would run a daemon's pod.
 func (e *Explainer) daemonFits(ctx context.Context, w *whatIf) (report.PendingItem, error) {
-	pod := w.replica(0)
-	pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
+	pod := w.daemon()
 	if claims := w.claims(pod); len(claims) > 0 {
 		undo, err := e.engine.Apply(claims...)
 		if err != nil {
@@ -184,6 +183,13 @@ func (w *whatIf) replica(i int32) *corev1.Pod {
 	w.world.limitRangeDefaults(pod)
 	predicate.SetDefaults(pod)
 	w.world.admitPriority(pod)
+	return pod
+}
+
+// daemon is a DaemonSet's pod, as its controller makes it for a node.
+func (w *whatIf) daemon() *corev1.Pod {
+	pod := w.replica(0)
+	pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
 	return pod
 }
 

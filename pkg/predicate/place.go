@@ -18,7 +18,7 @@ func (e *Engine) Place(ctx context.Context, pod *corev1.Pod) (node string, undo 
 	if run == nil || err != nil {
 		return "", nil, err
 	}
-	node, err = run.best(run.passing())
+	node, err = run.best(run.passing(run.nodes))
 	if err != nil || node == "" {
 		return "", nil, err
 	}
@@ -61,17 +61,17 @@ func (e *Engine) prefiltered(ctx context.Context, pod *corev1.Pod) (*run, error)
 	return run, nil
 }
 
-// passing are the nodes that pass every filter, by name.
-func (r *run) passing() []fwk.NodeInfo {
-	fits := make([]bool, len(r.nodes))
-	inParallel(len(r.nodes), r.engine.workers, func(i int) { fits[i] = r.passes(r.nodes[i]) })
-	var nodes []fwk.NodeInfo
-	for i, node := range r.nodes {
+// passing are those of the nodes that pass every filter, in their order.
+func (r *run) passing(nodes []fwk.NodeInfo) []fwk.NodeInfo {
+	fits := make([]bool, len(nodes))
+	inParallel(len(nodes), r.engine.workers, func(i int) { fits[i] = r.passes(nodes[i]) })
+	var passing []fwk.NodeInfo
+	for i, node := range nodes {
 		if fits[i] {
-			nodes = append(nodes, node)
+			passing = append(passing, node)
 		}
 	}
-	return nodes
+	return passing
 }
 
 // best scores the nodes with the profile's own plugins and weights.

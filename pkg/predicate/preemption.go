@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
@@ -174,9 +175,9 @@ func cost(c preemption.Candidate) ranking {
 	r := ranking{violations: victims.NumPDBViolations, victims: len(victims.Pods)}
 	for i, pod := range victims.Pods {
 		if i == 0 {
-			r.highestPriority = priority(pod)
+			r.highestPriority = corev1helpers.PodPriority(pod)
 		}
-		r.sumOfPriorities += int64(priority(pod))
+		r.sumOfPriorities += int64(corev1helpers.PodPriority(pod))
 	}
 	// A victim that has not started counts as starting now, whenever that is asked.
 	r.earliestStart = math.MaxInt64

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 )
@@ -113,13 +114,9 @@ func (e *Engine) FitsOn(ctx context.Context, pod *corev1.Pod, names []string) ([
 	if err != nil {
 		return nil, err
 	}
-	fits := make([]bool, len(nodes))
-	inParallel(len(nodes), e.workers, func(i int) { fits[i] = run.passes(nodes[i]) })
 	var passing []string
-	for i, node := range nodes {
-		if fits[i] {
-			passing = append(passing, node.Node().Name)
-		}
+	for _, node := range run.passing(nodes) {
+		passing = append(passing, node.Node().Name)
 	}
 	return passing, nil
 }
@@ -304,7 +301,7 @@ func (r *run) passes(node fwk.NodeInfo) bool {
 func (r *run) addNominated(node fwk.NodeInfo) (fwk.CycleState, fwk.NodeInfo, error) {
 	nominated := r.engine.nominator.NominatedPodsForNode(node.Node().Name)
 	nominated = slices.DeleteFunc(slices.Clone(nominated), func(info fwk.PodInfo) bool {
-		return info.GetPod().UID == r.pod.UID || priority(info.GetPod()) < priority(r.pod)
+		return info.GetPod().UID == r.pod.UID || corev1helpers.PodPriority(info.GetPod()) < corev1helpers.PodPriority(r.pod)
 	})
 	if len(nominated) == 0 {
 		return r.state, node, nil
@@ -319,13 +316,6 @@ func (r *run) addNominated(node fwk.NodeInfo) (fwk.CycleState, fwk.NodeInfo, err
 		}
 	}
 	return state, changed, nil
-}
-
-func priority(pod *corev1.Pod) int32 {
-	if pod.Spec.Priority == nil {
-		return 0
-	}
-	return *pod.Spec.Priority
 }
 
 // summarize puts together what the scheduler would report: a FitError from each

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
@@ -104,15 +105,8 @@ func queueOrder(pods []*corev1.Pod) []int {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(priority(pods[b]), priority(pods[a])),
+		return cmp.Or(cmp.Compare(corev1helpers.PodPriority(pods[b]), corev1helpers.PodPriority(pods[a])),
 			pods[a].CreationTimestamp.Compare(pods[b].CreationTimestamp.Time))
 	})
 	return order
-}
-
-func priority(pod *corev1.Pod) int32 {
-	if pod.Spec.Priority == nil {
-		return 0
-	}
-	return *pod.Spec.Priority
 }
