@@ -1,0 +1,212 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// Change is a workload's change under admission.
+type Change struct {
+	// Old is the workload before; nil for a creation. New is the workload after.
+	Old, New *workload.Workload
+	// Nodes are the cluster's, for workloads with a pod on each eligible node.
+	Nodes []*corev1.Node
+}
+
+// Growth is by how much the change makes the workload's charge of the group grow,
+// by canonical key: the new charge where the workload was not the group's before,
+// else the difference. Keys that do not grow are left out.
+func (c Change) Growth(group *Group) corev1.ResourceList {
+	opts := c.options(group)
+	return Increase(c.before(group, opts), Charge(c.New, opts))
+}
+
+func (c Change) options(group *Group) Options {
+	return Options{Surge: group.Spec.Surge == stowagev1alpha1.SurgeCount, Nodes: c.Nodes}
+}
+
+// before is what the workload charged the group.
+func (c Change) before(group *Group, opts Options) corev1.ResourceList {
+	if c.Old == nil || c.Old.Group != group.Name {
+		return nil
+	}
+	return Charge(c.Old, opts)
+}
+
+// CheckWorkload judges a workload's change by what its group has left. What does
+// not grow is allowed, whatever the group's state.
+func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
+	check := newCheck(c.New.Group, objectName(c.New))
+	if c.New.Group == "" {
+		return check
+	}
+	group := t.Group(c.New.Group)
+	if group == nil {
+		if c.Old == nil || c.Old.Group != c.New.Group || len(Increase(Charge(c.Old, Options{Nodes: c.Nodes}), Charge(c.New, Options{Nodes: c.Nodes}))) > 0 {
+			refuse(check, "label %s: there is no group %q%s", stowagev1alpha1.GroupLabel, c.New.Group, nearest.DidYouMean(c.New.Group, t.Names()))
+		}
+		return check
+	}
+	for _, line := range c.newlyUnset(group) {
+		refuse(check, "group %s: %s", group.Name, line)
+	}
+	growth := c.Growth(group)
+	for _, key := range Keys(group.Spec.Hard) {
+		if IsCash(key) {
+			t.checkCash(check, group, key, growth)
+		} else if needs, ok := growth[Canonical(key)]; ok {
+			t.checkKey(check, group, key, needs, c.largestFit(group, key))
+		}
+	}
+	return check
+}
+
+// newlyUnset names what the change's workload leaves out although the group limits
+// it, unless it left that out before.
+func (c Change) newlyUnset(group *Group) []string {
+	lines := unset(c.New, group.Spec.Hard)
+	if c.Old == nil || c.Old.Group != c.New.Group {
+		return lines
+	}
+	before := unset(c.Old, group.Spec.Hard)
+	return slices.DeleteFunc(lines, func(line string) bool { return slices.Contains(before, line) })
+}
+
+// checkKey refuses needs of a key when the group has less left.
+func (t *Tree) checkKey(check *reportv1alpha1.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, fit *int64) {
+	left := Left(group, key)
+	if needs.Cmp(left) <= 0 {
+		return
+	}
+	t.exceed(check, group, reportv1alpha1.QuotaExceeded{
+		Key: string(key), Needs: needs, Left: left, Short: minus(needs, left), Hard: group.Spec.Hard[key], LargestFit: fit,
+	})
+}
+
+// exceed refuses for want of a key, and says what would help.
+func (t *Tree) exceed(check *reportv1alpha1.QuotaCheck, group *Group, exceeded reportv1alpha1.QuotaExceeded) {
+	line := fmt.Sprintf("group %s: %s: needs %s, %s of %s left (short %s)", group.Name, exceeded.Key,
+		&exceeded.Needs, &exceeded.Left, &exceeded.Hard, &exceeded.Short)
+	if exceeded.LargestFit != nil {
+		line += fmt.Sprintf("; largest that fits: %s", count(*exceeded.LargestFit, "replica"))
+	}
+	if name, left := t.idlest(group, corev1.ResourceName(exceeded.Key)); name != "" {
+		exceeded.Idle = &reportv1alpha1.QuotaIdle{Group: name, Left: left}
+		line += fmt.Sprintf("; sibling %s has %s idle", name, &left)
+	}
+	check.Exceeded = append(check.Exceeded, exceeded)
+	refuse(check, "%s", line)
+}
+
+// checkCash refuses growth of a resource whose hours are used up.
+func (t *Tree) checkCash(check *reportv1alpha1.QuotaCheck, group *Group, key corev1.ResourceName, growth corev1.ResourceList) {
+	if _, grows := growth[uncash(Canonical(key))]; !grows {
+		return
+	}
+	left, hard := Left(group, key), group.Spec.Hard[key]
+	if left.Sign() > 0 {
+		return
+	}
+	used := group.Status.Used[key]
+	check.Exceeded = append(check.Exceeded, reportv1alpha1.QuotaExceeded{Key: string(key), Left: left, Short: times(left, -1), Hard: hard})
+	line := fmt.Sprintf("group %s: %s: used up, %s of %s", group.Name, key, Hours(used), Hours(hard))
+	if group.Spec.Refill != nil {
+		line += fmt.Sprintf("; refills at %q%s", group.Spec.Refill.Schedule, inZone(group.Spec.Refill.TimeZone))
+	}
+	refuse(check, "%s", line)
+}
+
+func inZone(zone string) string {
+	if zone == "" {
+		return ""
+	}
+	return " " + zone
+}
+
+// largestFit is the largest number of replicas for which the group has enough of
+// key; nil where the workload has no single number of replicas.
+func (c Change) largestFit(group *Group, key corev1.ResourceName) *int64 {
+	if _, single := c.New.Kind.ReplicasPath(); !single || len(c.New.PodSets) != 1 || c.New.PodSets[0].PerNode {
+		return nil
+	}
+	opts := c.options(group)
+	set := c.New.PodSets[0]
+	if opts.Surge && set.Surge > 0 {
+		return nil
+	}
+	each := PodCharge(podOf(set.Template), c.New.Models)[Canonical(key)]
+	if each.Sign() <= 0 {
+		return nil
+	}
+	room := Left(group, key)
+	if had, ok := c.before(group, opts)[Canonical(key)]; ok {
+		room.Add(had)
+	}
+	fit := max(0, quotient(room, each))
+	return &fit
+}
+
+// quotient is how many times b goes into a, for b > 0.
+func quotient(a, b resource.Quantity) int64 {
+	fits := func(n int64) bool {
+		product := times(b, n)
+		return product.Cmp(a) <= 0
+	}
+	n := int64(a.AsApproximateFloat64() / b.AsApproximateFloat64())
+	for n > 0 && !fits(n) {
+		n--
+	}
+	for fits(n + 1) {
+		n++
+	}
+	return n
+}
+
+func newCheck(group, object string) *reportv1alpha1.QuotaCheck {
+	check := &reportv1alpha1.QuotaCheck{
+		Allowed: true, Object: object, Group: group,
+		Exceeded: []reportv1alpha1.QuotaExceeded{}, Reasons: []string{}, Warnings: []string{},
+	}
+	check.SetGroupVersionKind(reportv1alpha1.GroupVersion.WithKind("QuotaCheck"))
+	return check
+}
+
+// objectName is a workload as messages name it: "nlp/deployment.apps/web".
+func objectName(w *workload.Workload) string {
+	name := w.String()
+	if w.Namespace != "" {
+		name = w.Namespace + "/" + name
+	}
+	return name
+}
+
+// Refuse turns check into a refusal with one more reason.
+func Refuse(check *reportv1alpha1.QuotaCheck, reason string) { refuse(check, "%s", reason) }
+
+func refuse(check *reportv1alpha1.QuotaCheck, format string, args ...any) {
+	check.Allowed = false
+	check.Reasons = append(check.Reasons, fmt.Sprintf(format, args...))
+}
+
+func warn(check *reportv1alpha1.QuotaCheck, format string, args ...any) {
+	check.Warnings = append(check.Warnings, fmt.Sprintf(format, args...))
+}
+
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Text is the refusal as one message, a line a reason.
+func Text(check *reportv1alpha1.QuotaCheck) string { return strings.Join(check.Reasons, "\n") }

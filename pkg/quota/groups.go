@@ -1,0 +1,254 @@
+package quota
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	corev1 "k8s.io/api/core/v1"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/nearest"
+)
+
+// knownKeys are offered in place of a mistyped key.
+var knownKeys = []string{
+	"pods", "requests.cpu", "requests.memory", "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
+	"requests.nvidia.com/gpu", "cpu", "memory", "cash/limits.cpu", "cash/requests.cpu", "cash/requests.nvidia.com/gpu",
+}
+
+// GroupGrowth is by how much a group's change makes what it takes of its parent
+// grow, by canonical key. old is nil for a creation.
+func GroupGrowth(old, group *Group) corev1.ResourceList {
+	var before corev1.ResourceList
+	if old != nil {
+		before = canonical(old.Spec.Hard)
+	}
+	return Increase(before, canonical(group.Spec.Hard))
+}
+
+// CheckCreate judges a new group: a valid spec, a parent that exists, every key of
+// the parent's hard, and enough left there.
+func (t *Tree) CheckCreate(group *Group) *reportv1alpha1.QuotaCheck {
+	return t.checkSpec(nil, group)
+}
+
+// CheckUpdate judges a group's new spec: as for a creation, by the difference; the
+// parent stays; and a new key must be in every child first.
+func (t *Tree) CheckUpdate(old, group *Group) *reportv1alpha1.QuotaCheck {
+	check := t.checkSpec(old, group)
+	if old.Spec.ParentBizGroup != group.Spec.ParentBizGroup {
+		refuse(check, "spec.parentBizGroup: never changes (it is %q): create a new group under %q and move the workloads there", old.Spec.ParentBizGroup, group.Spec.ParentBizGroup)
+	}
+	had := canonical(old.Spec.Hard)
+	for _, key := range Keys(group.Spec.Hard) {
+		if _, ok := had[Canonical(key)]; ok {
+			continue
+		}
+		if lacking := t.childrenWithout(group.Name, key); len(lacking) > 0 {
+			refuse(check, "spec.hard: a new key must be in every child first: %s is not in %s", key, strings.Join(lacking, ", "))
+		}
+	}
+	for _, key := range Keys(group.Spec.Hard) {
+		if used, hard := group.Status.Used[key], group.Spec.Hard[key]; used.Cmp(hard) > 0 {
+			warn(check, "spec.hard[%s]: %s is below the %s in use: nothing new is admitted until it fits", key, &hard, &used)
+		}
+	}
+	return check
+}
+
+// childrenWithout names the children that lack key, those being created included.
+func (t *Tree) childrenWithout(name string, key corev1.ResourceName) []string {
+	var lacking []string
+	for _, child := range t.Children(name) {
+		if _, ok := canonical(child.Spec.Hard)[Canonical(key)]; !ok {
+			lacking = append(lacking, child.Name)
+		}
+	}
+	group := t.Group(name)
+	if group == nil {
+		return lacking
+	}
+	for _, reservation := range group.Status.Reservations {
+		pending := reservation.Object.Resource == GroupResource && reservation.BaseResourceVersion == "" && t.Group(reservation.Object.Name) == nil
+		if _, ok := reservation.Amounts[Canonical(key)]; pending && !ok {
+			lacking = append(lacking, reservation.Object.Name)
+		}
+	}
+	return lacking
+}
+
+// CheckDelete judges a group's deletion: leaves only, and not while workloads
+// charge it, unless it is annotated stowage.dev/delete-with-workloads=true.
+func (t *Tree) CheckDelete(group *Group) *reportv1alpha1.QuotaCheck {
+	check := newCheck(group.Spec.ParentBizGroup, groupName(group))
+	var children []string
+	for _, child := range t.Children(group.Name) {
+		children = append(children, child.Name)
+	}
+	for _, reservation := range group.Status.Reservations {
+		if reservation.Object.Resource == GroupResource && !slices.Contains(children, reservation.Object.Name) {
+			children = append(children, reservation.Object.Name)
+		}
+	}
+	if len(children) > 0 {
+		refuse(check, "group %s: has children (%s): only a leaf can be deleted; delete them first", group.Name, strings.Join(children, ", "))
+		return check
+	}
+	if group.Annotations[stowagev1alpha1.DeleteWithWorkloadsAnnotation] == "true" {
+		return check
+	}
+	if charged := chargedKeys(group); len(charged) > 0 {
+		refuse(check, "group %s: workloads charge it (%s): delete or move them first, or annotate it %s=true", group.Name,
+			strings.Join(charged, ", "), stowagev1alpha1.DeleteWithWorkloadsAnnotation)
+	}
+	return check
+}
+
+// chargedKeys says what the group's own workloads charge: "limits.cpu 4".
+func chargedKeys(group *Group) []string {
+	self := group.Status.SelfUsed.DeepCopy()
+	if self == nil {
+		self = corev1.ResourceList{}
+	}
+	for _, reservation := range group.Status.Reservations {
+		add(self, project(reservation.Amounts, group.Spec.Hard))
+	}
+	var charged []string
+	for _, key := range Keys(self) {
+		if quantity := self[key]; !IsCash(key) && quantity.Sign() > 0 {
+			charged = append(charged, fmt.Sprintf("%s %s", key, &quantity))
+		}
+	}
+	return charged
+}
+
+// checkSpec judges what creations and updates have in common.
+func (t *Tree) checkSpec(old, group *Group) *reportv1alpha1.QuotaCheck {
+	check := newCheck(group.Spec.ParentBizGroup, groupName(group))
+	for _, problem := range Validate(group) {
+		refuse(check, "%s", problem)
+	}
+	for _, warning := range pointless(group) {
+		warn(check, "%s", warning)
+	}
+	if group.Spec.ParentBizGroup == "" || group.Spec.ParentBizGroup == group.Name {
+		return check
+	}
+	parent := t.Group(group.Spec.ParentBizGroup)
+	if parent == nil {
+		if old == nil {
+			refuse(check, "spec.parentBizGroup: there is no group %q%s", group.Spec.ParentBizGroup, nearest.DidYouMean(group.Spec.ParentBizGroup, t.Names()))
+		}
+		return check
+	}
+	hard, growth := canonical(group.Spec.Hard), GroupGrowth(old, group)
+	for _, key := range Keys(parent.Spec.Hard) {
+		if _, ok := hard[Canonical(key)]; !ok {
+			refuse(check, "spec.hard: lacks %s, which its parent %s has: give every key of the parent", key, parent.Name)
+		} else if needs, grows := growth[Canonical(key)]; grows {
+			t.checkKey(check, parent, key, needs, nil)
+		}
+	}
+	return check
+}
+
+// GroupResource names groups in a ledger.
+const GroupResource = stowagev1alpha1.BizGroupResourceQuotaResource + "." + stowagev1alpha1.GroupName
+
+// ReferenceTo names a group in a ledger.
+func ReferenceTo(group *Group) stowagev1alpha1.ObjectReference {
+	return stowagev1alpha1.ObjectReference{Resource: GroupResource, Name: group.Name, UID: group.UID}
+}
+
+func groupName(group *Group) string {
+	return "bizgroupresourcequota." + stowagev1alpha1.GroupName + "/" + group.Name
+}
+
+// Validate says what is wrong with a group's spec by itself, a line a field.
+func Validate(group *Group) []string {
+	var problems []string
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if group.Name != "" && group.Spec.ParentBizGroup == group.Name {
+		problem("spec.parentBizGroup: a group cannot be its own parent; leave it empty for a root")
+	}
+	if len(group.Spec.Hard) == 0 {
+		problem("spec.hard: must have at least one key, such as limits.cpu")
+	}
+	seen := map[corev1.ResourceName]corev1.ResourceName{}
+	for _, key := range Keys(group.Spec.Hard) {
+		if err := ValidateKey(key); err != nil {
+			problem("spec.hard[%s]: unknown key: %v%s", key, err, nearest.DidYouMean(string(key), knownKeys))
+		} else if err := ValidateQuantity(key, group.Spec.Hard[key]); err != nil {
+			problem("spec.hard[%s]: %v", key, err)
+		}
+		if same, ok := seen[Canonical(key)]; ok {
+			problem("spec.hard[%s]: means the same as %s: give one of them", key, same)
+		}
+		seen[Canonical(key)] = key
+	}
+	if refill := group.Spec.Refill; refill != nil {
+		if _, err := ParseRefill(refill); err != nil {
+			problem("%v", err)
+		}
+	}
+	if allow := group.Spec.Allow; allow != nil {
+		for i, pattern := range allow.Namespaces {
+			if _, err := path.Match(pattern, ""); err != nil {
+				problem("spec.allow.namespaces[%d]: %q is no shell pattern such as nlp-*: %v", i, pattern, err)
+			}
+		}
+	}
+	return problems
+}
+
+// pointless says which model keys can never be used up.
+func pointless(group *Group) []string {
+	var warnings []string
+	keys := Keys(group.Spec.Hard)
+	for _, key := range keys {
+		base := ParentOf(key, keys)
+		if base == "" {
+			continue
+		}
+		if of, total := group.Spec.Hard[key], group.Spec.Hard[base]; of.Cmp(total) > 0 {
+			warnings = append(warnings, fmt.Sprintf("spec.hard[%s]: %s is above %s (%s), which counts the same use: it never limits anything", key, &of, base, &total))
+		}
+	}
+	return warnings
+}
+
+// Allows says whether spec.allow lets workloads of the namespace charge the group.
+func Allows(group *Group, namespace string) bool {
+	return group.Spec.Allow != nil && slices.ContainsFunc(group.Spec.Allow.Namespaces, func(pattern string) bool {
+		matched, err := path.Match(pattern, namespace)
+		return err == nil && matched
+	})
+}
+
+// ParseRefill returns when the group's cash is refilled. The error names the field;
+// a schedule that never comes is one.
+func ParseRefill(refill *stowagev1alpha1.Refill) (cron.Schedule, error) {
+	zone := time.UTC
+	if refill.TimeZone != "" {
+		var err error
+		if zone, err = time.LoadLocation(refill.TimeZone); err != nil || refill.TimeZone == "Local" {
+			return nil, fmt.Errorf("spec.refill.timeZone: %q is no time zone: want an IANA name such as Asia/Shanghai", refill.TimeZone)
+		}
+	}
+	if strings.Contains(refill.Schedule, "TZ=") {
+		return nil, fmt.Errorf("spec.refill.schedule: %q: give the time zone in spec.refill.timeZone", refill.Schedule)
+	}
+	schedule, err := cron.ParseStandard("TZ=" + zone.String() + " " + refill.Schedule)
+	if err != nil {
+		return nil, fmt.Errorf(`spec.refill.schedule: %q: %w; want five Cron fields such as "0 0 * * 1"`, refill.Schedule, err)
+	}
+	if schedule.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return nil, fmt.Errorf("spec.refill.schedule: %q never comes: give one that does", refill.Schedule)
+	}
+	return schedule, nil
+}

@@ -1,0 +1,146 @@
+package quota
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// CashPrefix starts the keys that count hours of a resource: "cash/limits.cpu" is
+// in core-hours.
+const CashPrefix = "cash/"
+
+// The prefixes of compute keys, as ResourceQuota writes them.
+const (
+	requestsPrefix = "requests."
+	limitsPrefix   = "limits."
+)
+
+// native are the compute resources that can be requested and limited, and that
+// have no domain in their names.
+var native = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+
+// IsCash says whether key counts hours.
+func IsCash(key corev1.ResourceName) bool { return strings.HasPrefix(string(key), CashPrefix) }
+
+// Cash is the cash key of a base or model key.
+func Cash(key corev1.ResourceName) corev1.ResourceName { return CashPrefix + key }
+
+// Canonical is key with the short names that ResourceQuota knows written out:
+// "cpu" is "requests.cpu", "cash/memory" is "cash/requests.memory".
+func Canonical(key corev1.ResourceName) corev1.ResourceName {
+	base, cash := strings.CutPrefix(string(key), CashPrefix)
+	for _, short := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		if base == string(short) || strings.HasPrefix(base, string(short)+".") {
+			base = requestsPrefix + base
+			break
+		}
+	}
+	if cash {
+		base = CashPrefix + base
+	}
+	return corev1.ResourceName(base)
+}
+
+// Keys are the keys of list, sorted.
+func Keys(list corev1.ResourceList) []corev1.ResourceName {
+	return slices.Sorted(maps.Keys(list))
+}
+
+// ValidateKey says what is wrong with a key of a group's hard, without naming it.
+func ValidateKey(key corev1.ResourceName) error {
+	base := strings.TrimPrefix(string(Canonical(key)), CashPrefix)
+	if base == string(corev1.ResourcePods) {
+		return nil
+	}
+	name, requested := strings.CutPrefix(base, requestsPrefix)
+	if !requested {
+		var limited bool
+		if name, limited = strings.CutPrefix(base, limitsPrefix); !limited {
+			return fmt.Errorf(`want "requests.RESOURCE", "limits.RESOURCE" or "pods", with ".MODEL" after it or %q before it`, CashPrefix)
+		}
+	}
+	return validateResource(name, requested)
+}
+
+// validateResource checks the part of a key after "requests." or "limits.".
+func validateResource(name string, requested bool) error {
+	for _, known := range native {
+		model, ok := strings.CutPrefix(name, string(known))
+		if !ok {
+			continue
+		}
+		if model == "" {
+			return nil
+		}
+		if model, ok = strings.CutPrefix(model, "."); ok {
+			return validateModel(model)
+		}
+	}
+	if !strings.Contains(name, "/") && !strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) {
+		return fmt.Errorf("%q is no compute resource: want cpu, memory, ephemeral-storage, hugepages-SIZE or an extended resource such as nvidia.com/gpu", name)
+	}
+	if !requested {
+		return fmt.Errorf("%q is limited by its requests: write requests.%s", name, name)
+	}
+	if errs := validation.IsQualifiedName(name); len(errs) > 0 {
+		return fmt.Errorf("%q is no resource name: %s", name, errs[0])
+	}
+	return nil
+}
+
+// validateModel checks a model: workloads name it in a label's value.
+func validateModel(model string) error {
+	if model == "" {
+		return fmt.Errorf(`a model must follow the last "."`)
+	}
+	if errs := validation.IsValidLabelValue(model); len(errs) > 0 {
+		return fmt.Errorf("model %q can be no label's value: %s", model, errs[0])
+	}
+	return nil
+}
+
+// most bounds every quantity: an exa of anything (bytes of memory, cores,
+// core-hours) is a mistake or an attack.
+var most = resource.MustParse("1e18")
+
+// ValidateQuantity says what is wrong with a hard quantity, without naming its key.
+func ValidateQuantity(key corev1.ResourceName, quantity resource.Quantity) error {
+	switch {
+	case quantity.Sign() < 0:
+		return fmt.Errorf("%s is negative: want 0 or more", quantity.String())
+	case quantity.Cmp(most) > 0:
+		return fmt.Errorf("%s is absurd: want at most %s", quantity.String(), most.String())
+	case IsCash(key):
+		return nil
+	}
+	base := string(Canonical(key))
+	if base == string(corev1.ResourcePods) || strings.HasPrefix(base, requestsPrefix) && strings.Contains(base, "/") {
+		if quantity.MilliValue()%1000 != 0 {
+			return fmt.Errorf("%s is no whole number: %s come whole", quantity.String(), key)
+		}
+	}
+	return nil
+}
+
+// ParentOf returns the key whose use counts key's too: the longest other key of
+// keys that key extends by ".MODEL"; "" when there is none.
+func ParentOf(key corev1.ResourceName, keys []corev1.ResourceName) corev1.ResourceName {
+	var found corev1.ResourceName
+	for _, base := range keys {
+		if strings.HasPrefix(string(Canonical(key)), string(Canonical(base))+".") && len(base) > len(found) {
+			found = base
+		}
+	}
+	return found
+}
+
+// HasCash says whether the group counts hours.
+func HasCash(group *Group) bool {
+	return slices.ContainsFunc(Keys(group.Spec.Hard), IsCash)
+}

@@ -1,0 +1,192 @@
+package quota
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+)
+
+// Counted says whether the group's status counts its spec: until then, nothing is
+// known of what the group has left.
+func Counted(group *Group) bool {
+	return group.Status.LastReconcileTime != nil && group.Status.ObservedGeneration == group.Generation
+}
+
+// Reserve adds a reservation to the group's ledger, unless the same request made
+// it before. The caller has checked that it fits, and writes the status.
+func Reserve(group *Group, reservation stowagev1alpha1.Reservation) {
+	if slices.ContainsFunc(group.Status.Reservations, func(r stowagev1alpha1.Reservation) bool { return r.UID == reservation.UID }) {
+		return
+	}
+	group.Status.Reservations = append(group.Status.Reservations, reservation)
+	used := project(reservation.Amounts, group.Spec.Hard)
+	add(used, group.Status.Used)
+	group.Status.Used = used
+}
+
+// Seen is what a controller has seen at one instant of what charges a group.
+type Seen struct {
+	// Self is what the group's counted workloads charge, Children the sum of the
+	// children's hard, both by canonical key.
+	Self, Children corev1.ResourceList
+	// Versions is how far each kind was seen, by resource ("deployments.apps").
+	Versions map[string]string
+	// Version is the version at which an object was seen; "" when it is not there.
+	Version func(types.UID) string
+	// Gone holds the reservations, by request, of which the API server says that
+	// they led to nothing.
+	Gone map[types.UID]bool
+}
+
+// Behind names the first kind of which less has been seen than what the ledger
+// already counts; "" when none is. What is behind must not be counted: a
+// reservation that has ended could be missed.
+func (s Seen) Behind(group *Group) string {
+	for _, observed := range group.Status.Observed {
+		seen, ok := s.Versions[observed.Resource]
+		if ok && newer(observed.ResourceVersion, seen) {
+			return observed.Resource
+		}
+	}
+	return ""
+}
+
+// Ended says whether a reservation has become part of what was seen: of a creation,
+// once the object is there; of a change, once a later version of the object is, or
+// the object is gone.
+func (s Seen) Ended(reservation stowagev1alpha1.Reservation) bool {
+	if s.Gone[reservation.UID] {
+		return true
+	}
+	version := s.Version(reservation.Object.UID)
+	if reservation.BaseResourceVersion == "" {
+		return version != ""
+	}
+	if version != "" {
+		return newer(version, reservation.BaseResourceVersion)
+	}
+	return newer(s.Versions[reservation.Object.Resource], reservation.BaseResourceVersion)
+}
+
+// newer says whether resource version a is after b. A version that cannot be read
+// is after nothing and before everything.
+func newer(a, b string) bool {
+	if b == "" {
+		return a != ""
+	}
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order > 0
+}
+
+// Settle returns the group's status with what was seen counted anew and the
+// reservations that have ended taken out, in one step. Hours are charged by Accrue
+// before. Nothing is settled while Behind says so.
+func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupResourceQuotaStatus {
+	status := group.Status.DeepCopy()
+	status.ObservedGeneration = group.Generation
+	status.Hard = group.Spec.Hard.DeepCopy()
+	status.Reservations = slices.DeleteFunc(status.Reservations, seen.Ended)
+
+	charged := maps.Clone(canonical(seen.Self))
+	for key, quantity := range group.Status.SelfUsed {
+		if IsCash(key) {
+			charged[Canonical(key)] = quantity
+		}
+	}
+	status.SelfUsed = project(charged, group.Spec.Hard)
+	status.Used = status.SelfUsed.DeepCopy()
+	add(status.Used, project(seen.Children, group.Spec.Hard))
+	for _, reservation := range status.Reservations {
+		add(status.Used, project(reservation.Amounts, group.Spec.Hard))
+	}
+	status.Observed = observe(status.Observed, seen.Versions)
+	setConditions(status, group.Generation, now)
+	return *status
+}
+
+// observe is the later of each kind's versions.
+func observe(observed []stowagev1alpha1.ObservedVersion, versions map[string]string) []stowagev1alpha1.ObservedVersion {
+	latest := maps.Clone(versions)
+	for _, old := range observed {
+		if version, ok := latest[old.Resource]; !ok || newer(old.ResourceVersion, version) {
+			latest[old.Resource] = old.ResourceVersion
+		}
+	}
+	out := make([]stowagev1alpha1.ObservedVersion, 0, len(latest))
+	for _, name := range slices.Sorted(maps.Keys(latest)) {
+		out = append(out, stowagev1alpha1.ObservedVersion{Resource: name, ResourceVersion: latest[name]})
+	}
+	return out
+}
+
+// setConditions says whether the group is over its hard, and out of hours.
+func setConditions(status *stowagev1alpha1.BizGroupResourceQuotaStatus, generation int64, now metav1.Time) {
+	var over, out []string
+	for _, key := range Keys(status.Hard) {
+		hard, used := status.Hard[key], status.Used[key]
+		switch order := used.Cmp(hard); {
+		case IsCash(key) && order >= 0:
+			out = append(out, fmt.Sprintf("%s: %s of %s used", key, Hours(used), Hours(hard)))
+		case !IsCash(key) && order > 0:
+			over = append(over, fmt.Sprintf("%s: %s used of %s", key, &used, &hard))
+		}
+	}
+	setCondition(status, stowagev1alpha1.ConditionOvercommitted, over, "Over", "Within", generation, now)
+	setCondition(status, stowagev1alpha1.ConditionCashExhausted, out, "UsedUp", "HoursLeft", generation, now)
+}
+
+func setCondition(status *stowagev1alpha1.BizGroupResourceQuotaStatus, name string, problems []string, yes, no string, generation int64, now metav1.Time) {
+	condition := metav1.Condition{Type: name, Status: metav1.ConditionFalse, Reason: no, ObservedGeneration: generation, LastTransitionTime: now}
+	if len(problems) > 0 {
+		condition.Status, condition.Reason = metav1.ConditionTrue, yes
+		condition.Message = joinLines(problems)
+	}
+	meta.SetStatusCondition(&status.Conditions, condition)
+}
+
+// joinLines joins problems within the bound of a condition's message.
+func joinLines(problems []string) string {
+	const most = 20
+	if len(problems) > most {
+		problems = append(slices.Clone(problems[:most]), fmt.Sprintf("and %d more keys", len(problems)-most))
+	}
+	message := ""
+	for i, problem := range problems {
+		if i > 0 {
+			message += "; "
+		}
+		message += problem
+	}
+	return message
+}
+
+// Drift is a key whose ledger differs from what is there.
+type Drift struct {
+	Key corev1.ResourceName
+	// Ledger is the status's used, Real what workloads, children and the
+	// reservations that still stand make it.
+	Ledger, Real resource.Quantity
+}
+
+// Drifts compares the group's used with what was seen, key by key. Hours are
+// history, and compared with nothing.
+func Drifts(group *Group, seen Seen) []Drift {
+	real := Settle(group, seen, metav1.Time{}).Used
+	var drifts []Drift
+	for _, key := range Keys(group.Spec.Hard) {
+		ledger, counted := group.Status.Used[key], real[key]
+		if !IsCash(key) && ledger.Cmp(counted) != 0 {
+			drifts = append(drifts, Drift{Key: key, Ledger: ledger, Real: counted})
+		}
+	}
+	return drifts
+}

@@ -1,0 +1,106 @@
+package quota
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+)
+
+// Group is a business group.
+type Group = stowagev1alpha1.BizGroupResourceQuota
+
+// Tree is the groups by name and by parent. Groups are shared and must not be
+// changed (DeepCopy first). Not safe for concurrent use.
+type Tree struct {
+	groups   map[string]*Group
+	children map[string]map[string]*Group
+}
+
+// NewTree returns the tree of groups.
+func NewTree(groups []*Group) *Tree {
+	t := &Tree{groups: make(map[string]*Group, len(groups)), children: map[string]map[string]*Group{}}
+	for _, group := range groups {
+		t.Put(group)
+	}
+	return t
+}
+
+// Put adds the group, or replaces the one of its name.
+func (t *Tree) Put(group *Group) {
+	t.Remove(group.Name)
+	t.groups[group.Name] = group
+	siblings := t.children[group.Spec.ParentBizGroup]
+	if siblings == nil {
+		siblings = map[string]*Group{}
+		t.children[group.Spec.ParentBizGroup] = siblings
+	}
+	siblings[group.Name] = group
+}
+
+// Remove removes the group of that name, if there is one.
+func (t *Tree) Remove(name string) {
+	if group := t.groups[name]; group != nil {
+		delete(t.groups, name)
+		delete(t.children[group.Spec.ParentBizGroup], name)
+	}
+}
+
+// Group returns the group of that name, or nil.
+func (t *Tree) Group(name string) *Group { return t.groups[name] }
+
+// Names are all groups' names, sorted.
+func (t *Tree) Names() []string { return slices.Sorted(maps.Keys(t.groups)) }
+
+// Children are the groups whose parent is the named group, by name.
+func (t *Tree) Children(name string) []*Group {
+	children := t.children[name]
+	sorted := make([]*Group, 0, len(children))
+	for _, child := range slices.Sorted(maps.Keys(children)) {
+		sorted = append(sorted, children[child])
+	}
+	return sorted
+}
+
+// Roots are the groups without a parent, and those whose parent is not there, by name.
+func (t *Tree) Roots() []*Group {
+	var roots []*Group
+	for _, name := range t.Names() {
+		if group := t.groups[name]; t.groups[group.Spec.ParentBizGroup] == nil {
+			roots = append(roots, group)
+		}
+	}
+	return roots
+}
+
+// ChildrenHard is the sum of the children's hard, by canonical key.
+func (t *Tree) ChildrenHard(name string) corev1.ResourceList {
+	sum := corev1.ResourceList{}
+	for _, child := range t.children[name] {
+		add(sum, canonical(child.Spec.Hard))
+	}
+	return sum
+}
+
+// Left is what the group has left of a key of its hard: hard - used, below zero
+// when it is overcommitted.
+func Left(group *Group, key corev1.ResourceName) resource.Quantity {
+	return minus(group.Spec.Hard[key], group.Status.Used[key])
+}
+
+// idlest is the sibling of group that has most of key left, if any has some.
+func (t *Tree) idlest(group *Group, key corev1.ResourceName) (name string, left resource.Quantity) {
+	for _, sibling := range t.children[group.Spec.ParentBizGroup] {
+		if _, ok := sibling.Spec.Hard[key]; !ok || sibling.Name == group.Name {
+			continue
+		}
+		idle := Left(sibling, key)
+		if order := idle.Cmp(left); idle.Sign() > 0 && (order > 0 || order == 0 && sibling.Name < name) {
+			name, left = sibling.Name, idle
+		}
+	}
+	return name, left
+}

@@ -1,0 +1,25 @@
+// Package workload reads any workload kind as pod sets: so many replicas of a
+// pod template.
+//
+// Kinds are data (kinds.yaml, embedded, and what a user adds with the same
+// fields): where the replicas and the template of each pod set stand, what says
+// that the workload is suspended or finished, and which kinds' objects it makes.
+// Nothing else in Stowage knows one workload kind from another; the webhook's
+// rules, the controller's watches and the snapshot's charges follow the table.
+//
+// # What is counted
+//
+// A workload is counted where its objects say how many pods there may be. One
+// that has no pod sets charges nothing itself, and the objects that it makes are
+// counted on their own: a CronJob's Jobs, or the ReplicaSets of a Rollout whose
+// template is another object's.
+//
+// # Reading and growing
+//
+// Kind.Read and Kind.Grows follow the same fields: Read in Go, Grows as an
+// expression that the apiserver evaluates before it calls the webhook. The number
+// of pods never falls when one of the numbers rises, so an object of which no
+// number has risen and all else is equal has not grown.
+//
+// The package is pure: values in, values out.
+package workload

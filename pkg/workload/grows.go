@@ -1,0 +1,143 @@
+package workload
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Grows is a CEL expression over object and oldObject, neither of them null, that
+// is true where an update may let the workload have more pods or larger ones. It
+// is false for edits of metadata, for numbers that fall while all else stays, and
+// for a workload that is suspended after the update. It is about pods only: the
+// labels and owners in the metadata are not looked at.
+func (k *Kind) Grows() string {
+	same := make([]string, 0, len(k.PodSets)+1)
+	for i := range k.PodSets {
+		same = append(same, k.PodSets[i].notGrown())
+	}
+	if k.Template != "" {
+		same = append(same, equal("object", "oldObject", k.Template))
+	}
+	grown := "!(" + strings.Join(same, " && ") + ")"
+	if k.Suspend != "" {
+		suspended := " == optional.of(true)"
+		grown = fmt.Sprintf("!(%s) && (%s || %s)",
+			field("object", k.Suspend)+suspended, field("oldObject", k.Suspend)+suspended, grown)
+	}
+	return equalSpec + grown
+}
+
+// equalSpec comes first for its speed, and since a spec that is as it was is let
+// through whatever it holds.
+const equalSpec = "object.?spec != oldObject.?spec && "
+
+// notGrown says that the sets which p declares have not grown.
+func (p *PodSetPaths) notGrown() string {
+	switch {
+	case !p.each():
+		return p.entryNotGrown(field("object", p.root()), field("oldObject", p.root()))
+	case p.Key == "":
+		return p.mapNotGrown()
+	default:
+		return p.listNotGrown()
+	}
+}
+
+// mapNotGrown says that each entry of the map at Root was there and has not grown.
+func (p *PodSetPaths) mapNotGrown() string {
+	return fmt.Sprintf("%s.orValue({}).all(k, k in %s.orValue({}) && %s)",
+		field("object", p.root()), field("oldObject", p.root()),
+		p.entryNotGrown(field("object", p.root())+"[?k]", field("oldObject", p.root())+"[?k]"))
+}
+
+// listNotGrown says that each entry of the list at Root was there by that name,
+// which no other entry has, and has not grown.
+func (p *PodSetPaths) listNotGrown() string {
+	now, before := field("object", p.root())+".orValue([])", field("oldObject", p.root())+".orValue([])"
+	return fmt.Sprintf("%s.all(s, %s.exists_one(t, %s) && %s.exists(o, %s && %s))",
+		now, now, equal("t", "s", p.Key), before, equal("o", "s", p.Key), p.entryNotGrown("s", "o"))
+}
+
+// entryNotGrown says that the set at now, which was the one at before, has not grown.
+func (p *PodSetPaths) entryNotGrown(now, before string) string {
+	var same []string
+	for _, path := range p.unchanged() {
+		same = append(same, equal(now, before, path))
+	}
+	if p.isPod() {
+		same = append(same, podNotGrown(now, before))
+	}
+	for i, path := range p.Replicas {
+		same = append(same, atMost(now, before, path, p.orDefault(i)))
+	}
+	if p.AtMost != "" {
+		same = append(same, atMost(now, before, p.AtMost, maxPods))
+	}
+	if p.AtLeast != "" {
+		same = append(same, atMost(now, before, p.AtLeast, 0))
+	}
+	return strings.Join(same, " && ")
+}
+
+// unchanged are the paths at which a set that has not grown is as it was.
+func (p *PodSetPaths) unchanged() []string {
+	var paths []string
+	add := func(path string) {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	add(conditionPath(p.Unless))
+	if p.Template != "" && !p.isPod() {
+		add(join(p.Template, "spec"))
+	}
+	if p.TemplateDefault != "" {
+		add(join(p.TemplateDefault, "spec"))
+	}
+	add(p.Resources)
+	for _, rule := range p.Surge {
+		add(conditionPath(rule.When))
+		add(rule.Path)
+	}
+	return paths
+}
+
+// isPod says whether the object itself is the pod.
+func (p *PodSetPaths) isPod() bool { return p.Root == "" && p.Template == "." }
+
+// podNotGrown says that a pod, of which most cannot change, has the resources that
+// it had.
+func podNotGrown(now, before string) string {
+	var same []string
+	for _, list := range []string{"containers", "initContainers"} {
+		same = append(same, resourcesOf(now, list)+" == "+resourcesOf(before, list))
+	}
+	for _, path := range []string{"spec.resources", "spec.overhead"} {
+		same = append(same, equal(now, before, path))
+	}
+	return strings.Join(same, " && ")
+}
+
+// resourcesOf are the resources of the pod's containers in that list.
+func resourcesOf(pod, list string) string {
+	return fmt.Sprintf("%s.orValue([]).map(c, c.?resources)", field(pod, "spec."+list))
+}
+
+// equal says that the values at path are equal or both absent.
+func equal(now, before, path string) string {
+	return field(now, path) + " == " + field(before, path)
+}
+
+// atMost says that the number at path is not above the one before.
+func atMost(now, before, path string, absent int64) string {
+	return fmt.Sprintf("%s.orValue(%d) <= %s.orValue(%d)", field(now, path), absent, field(before, path), absent)
+}
+
+// field is the optional value at path from variable; variable itself for the path
+// of the object itself.
+func field(variable, path string) string {
+	for _, name := range split(path) {
+		variable += ".?" + name
+	}
+	return variable
+}

@@ -1,0 +1,189 @@
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// maxPods is the largest number of pods, and of anything that multiplies to it:
+// the API's counts are int32.
+const maxPods = math.MaxInt32
+
+// split is a path's fields; none for "" and ".", the object itself.
+func split(path string) []string {
+	if path == "" || path == "." {
+		return nil
+	}
+	return strings.Split(path, ".")
+}
+
+// join is the path that leads to path from root.
+func join(root, path string) string {
+	switch {
+	case path == "" || path == ".":
+		return root
+	case root == "" || root == ".":
+		return path
+	default:
+		return root + "." + path
+	}
+}
+
+// place is a part of an object and the path to it, for errors.
+type place struct {
+	path  string
+	value any
+}
+
+// errorf names what is wrong at path from the place.
+func (p place) errorf(path, format string, args ...any) error {
+	return fmt.Errorf("%s: %s", join(p.path, path), fmt.Sprintf(format, args...))
+}
+
+// at is what stands at path; nil where nothing does.
+func (p place) at(path string) (any, error) {
+	value, done := p.value, ""
+	for _, field := range split(path) {
+		if value == nil {
+			return nil, nil
+		}
+		fields, ok := value.(map[string]any)
+		if !ok {
+			return nil, p.errorf(done, "want an object, got %s", typeName(value))
+		}
+		value, done = fields[field], join(done, field)
+	}
+	return value, nil
+}
+
+// object is the object at path; nil where there is none.
+func (p place) object(path string) (map[string]any, error) {
+	return as[map[string]any](p, path, "an object")
+}
+
+// as is the value at path, T's zero where nothing stands there. want describes T.
+func as[T any](p place, path, want string) (T, error) {
+	var zero T
+	value, err := p.at(path)
+	if value == nil || err != nil {
+		return zero, err
+	}
+	typed, ok := value.(T)
+	if !ok {
+		return zero, p.errorf(path, "want %s, got %s", want, typeName(value))
+	}
+	return typed, nil
+}
+
+// number is the count at path, and whether there is one.
+func (p place) number(path string) (int64, bool, error) {
+	value, err := p.at(path)
+	if value == nil || err != nil {
+		return 0, false, err
+	}
+	var number int64
+	switch v := value.(type) {
+	case int64:
+		number = v
+	case float64:
+		if v != math.Trunc(v) || math.Abs(v) > maxPods {
+			return 0, false, p.errorf(path, "want a whole number from 0 to %d, got %v", maxPods, v)
+		}
+		number = int64(v)
+	default:
+		return 0, false, p.errorf(path, "want a number, got %s", typeName(value))
+	}
+	if number < 0 || number > maxPods {
+		return 0, false, p.errorf(path, "want a whole number from 0 to %d, got %d", maxPods, number)
+	}
+	return number, true, nil
+}
+
+// numberOr is the count at path, or absent where none stands there or path is "".
+func (p place) numberOr(path string, absent int64) (int64, error) {
+	if path == "" {
+		return absent, nil
+	}
+	number, ok, err := p.number(path)
+	if !ok {
+		return absent, err
+	}
+	return number, nil
+}
+
+// numberOrPercent is the count or percentage at path; nil where there is none.
+func (p place) numberOrPercent(path string) (*intstr.IntOrString, error) {
+	value, err := p.at(path)
+	if value == nil || err != nil {
+		return nil, err
+	}
+	if text, ok := value.(string); ok {
+		return new(intstr.Parse(text)), nil
+	}
+	number, _, err := p.number(path)
+	return new(intstr.FromInt32(int32(number))), err
+}
+
+// holds says whether condition does: that something stands at its path, or its
+// value.
+func (p place) holds(condition string) (bool, error) {
+	path, want, compares := strings.Cut(condition, "=")
+	value, err := p.at(path)
+	if err != nil || value == nil {
+		return false, err
+	}
+	return !compares || fmt.Sprint(value) == want, nil
+}
+
+// entries are the places of the map's entries at path, ordered by key; where key
+// is given, of the list's entries in their order. The names are the keys.
+func (p place) entries(path, key string) (places []place, names []string, err error) {
+	if key != "" {
+		return p.items(path, key)
+	}
+	entries, err := p.object(path)
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		places = append(places, place{join(join(p.path, path), name), entries[name]})
+		names = append(names, name)
+	}
+	return places, names, err
+}
+
+// items are the places of the list's entries at path, and their names, which
+// stand in the field key.
+func (p place) items(path, key string) (places []place, names []string, err error) {
+	items, err := as[[]any](p, path, "a list")
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, item := range items {
+		entry := place{fmt.Sprintf("%s[%d]", join(p.path, path), i), item}
+		name, err := as[string](entry, key, "a string")
+		if err != nil {
+			return nil, nil, err
+		}
+		places, names = append(places, entry), append(names, name)
+	}
+	return places, names, nil
+}
+
+// typeName is a JSON value's type, as an error names it.
+func typeName(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case map[string]any:
+		return "object"
+	case []any:
+		return "list"
+	case int64, float64:
+		return "number"
+	default:
+		return fmt.Sprintf("%T", value)
+	}
+}

@@ -1,0 +1,333 @@
+package workload
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+)
+
+// Meta reads obj's metadata: all but PodSets, Suspended and Finished. It is what
+// tells at little cost whether a workload has a group at all.
+func (k *Kind) Meta(obj metav1.Object) *Workload {
+	labels := obj.GetLabels()
+	return &Workload{
+		Kind:            k,
+		Namespace:       obj.GetNamespace(),
+		Name:            obj.GetName(),
+		UID:             obj.GetUID(),
+		ResourceVersion: obj.GetResourceVersion(),
+		Group:           labels[stowagev1alpha1.GroupLabel],
+		Models: Models{
+			CPU:    labels[stowagev1alpha1.CPUTypeLabel],
+			GPU:    labels[stowagev1alpha1.GPUTypeLabel],
+			Memory: labels[stowagev1alpha1.MemoryTypeLabel],
+		},
+		Owner: metav1.GetControllerOf(obj),
+	}
+}
+
+// Read reads obj, an *unstructured.Unstructured or an API type, as a workload of
+// the kind. It leaves obj as it is. Errors name the field.
+func (k *Kind) Read(obj runtime.Object) (*Workload, error) {
+	accessor, ok := obj.(metav1.Object)
+	if !ok {
+		return nil, fmt.Errorf("%s: want an object with metadata, got %T", k.Kind, obj)
+	}
+	content, err := toPlace(obj)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.Kind, err)
+	}
+	w := k.Meta(accessor)
+	if w.Suspended, err = k.suspended(content); err != nil {
+		return nil, err
+	}
+	if w.Finished, err = k.finished(content); err != nil {
+		return nil, err
+	}
+	for i := range k.PodSets {
+		sets, err := k.PodSets[i].read(content)
+		if err != nil {
+			return nil, err
+		}
+		w.PodSets = append(w.PodSets, sets...)
+	}
+	return w, nil
+}
+
+// TemplateGroup is the group that the labels of obj's workload template name
+// (Kind.Template), and whether they name one.
+func (k *Kind) TemplateGroup(obj runtime.Object) (group string, ok bool, err error) {
+	if k.Template == "" {
+		return "", false, nil
+	}
+	content, err := toPlace(obj)
+	if err != nil {
+		return "", false, fmt.Errorf("%s: %w", k.Kind, err)
+	}
+	labels, err := content.object(join(k.Template, "metadata.labels"))
+	if err != nil {
+		return "", false, err
+	}
+	value, ok := labels[stowagev1alpha1.GroupLabel]
+	if !ok {
+		return "", false, nil
+	}
+	group, ok = value.(string)
+	if !ok {
+		return "", false, content.errorf(join(k.Template, "metadata.labels"), "%s: want a string, got %s",
+			stowagev1alpha1.GroupLabel, typeName(value))
+	}
+	return group, true, nil
+}
+
+// toPlace is obj as decoded JSON.
+func toPlace(obj runtime.Object) (place, error) {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		return place{value: u.Object}, nil
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	return place{value: content}, err
+}
+
+func (k *Kind) suspended(content place) (bool, error) {
+	if k.Suspend == "" {
+		return false, nil
+	}
+	return as[bool](content, k.Suspend, "a bool")
+}
+
+func (k *Kind) finished(content place) (bool, error) {
+	if len(k.Finished) == 0 {
+		return false, nil
+	}
+	phase, err := content.at("status.phase")
+	if err != nil {
+		return false, err
+	}
+	if phase, ok := phase.(string); ok && slices.Contains(k.Finished, phase) {
+		return true, nil
+	}
+	conditions, err := as[[]any](content, "status.conditions", "a list")
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(conditions, func(value any) bool {
+		condition, _ := value.(map[string]any)
+		kind, _ := condition["type"].(string)
+		return condition["status"] == string(metav1.ConditionTrue) && slices.Contains(k.Finished, kind)
+	}), nil
+}
+
+// read reads the sets that p declares.
+func (p *PodSetPaths) read(content place) ([]PodSet, error) {
+	if p.each() {
+		return p.readEach(content)
+	}
+	value, err := content.at(p.root())
+	if err != nil {
+		return nil, err
+	}
+	set, err := p.readOne(place{join(content.path, p.root()), value}, p.Name)
+	if set == nil || err != nil {
+		return nil, err
+	}
+	return []PodSet{*set}, nil
+}
+
+// readEach reads a set from each entry at Root.
+func (p *PodSetPaths) readEach(content place) ([]PodSet, error) {
+	entries, names, err := content.entries(p.root(), p.Key)
+	if err != nil {
+		return nil, err
+	}
+	var sets []PodSet
+	for i, entry := range entries {
+		set, err := p.readOne(entry, names[i])
+		if err != nil {
+			return nil, err
+		}
+		if set != nil {
+			sets = append(sets, *set)
+		}
+	}
+	return sets, nil
+}
+
+// readOne reads the set at root; nil where Unless says that there is none.
+func (p *PodSetPaths) readOne(root place, name string) (*PodSet, error) {
+	none, err := p.none(root)
+	if none || err != nil {
+		return nil, err
+	}
+	set := &PodSet{Name: name, PerNode: p.PerNode}
+	if set.Template, err = p.template(root); err != nil {
+		return nil, err
+	}
+	numbers, err := p.numbers(root)
+	if err != nil {
+		return nil, err
+	}
+	if !p.PerNode {
+		if set.Replicas, err = product(root, numbers); err != nil {
+			return nil, err
+		}
+	}
+	return set, p.setSurge(set, root, numbers)
+}
+
+// none says whether Unless holds.
+func (p *PodSetPaths) none(root place) (bool, error) {
+	if p.Unless == "" {
+		return false, nil
+	}
+	return root.holds(p.Unless)
+}
+
+// numbers are the numbers of Replicas, the last one within its bounds.
+func (p *PodSetPaths) numbers(root place) ([]int64, error) {
+	numbers := make([]int64, len(p.Replicas))
+	for i, path := range p.Replicas {
+		number, ok, err := root.number(path)
+		switch {
+		case err != nil:
+			return nil, err
+		case ok:
+			numbers[i] = number
+		case p.Resources != "":
+			return nil, root.errorf(path, "must be given: what holds without it stands elsewhere")
+		default:
+			numbers[i] = p.orDefault(i)
+		}
+	}
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	last, err := p.bounded(root, numbers[len(numbers)-1])
+	numbers[len(numbers)-1] = last
+	return numbers, err
+}
+
+// bounded is number within AtMost and AtLeast, less Minus.
+func (p *PodSetPaths) bounded(root place, number int64) (int64, error) {
+	most, err := root.numberOr(p.AtMost, maxPods)
+	if err != nil {
+		return 0, err
+	}
+	least, err := root.numberOr(p.AtLeast, 0)
+	if err != nil {
+		return 0, err
+	}
+	return max(0, max(least, min(most, number))-p.Minus), nil
+}
+
+// product is that of numbers, 1 for none.
+func product(root place, numbers []int64) (int64, error) {
+	result := int64(1)
+	for _, number := range numbers {
+		result *= number
+		if result > maxPods {
+			return 0, root.errorf("", "want at most %d pods, got the product of %v", maxPods, numbers)
+		}
+	}
+	return result, nil
+}
+
+// setSurge sets what the first rule that holds says.
+func (p *PodSetPaths) setSurge(set *PodSet, root place, numbers []int64) error {
+	for _, rule := range p.Surge {
+		holds := rule.When == ""
+		if !holds {
+			var err error
+			if holds, err = root.holds(rule.When); err != nil {
+				return err
+			}
+		}
+		if holds {
+			return rule.apply(set, root, numbers)
+		}
+	}
+	return nil
+}
+
+// apply sets the rule's surge: of the first number, times the others.
+func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
+	value := new(intstr.Parse(s.Default))
+	if s.Path != "" {
+		found, err := root.numberOrPercent(s.Path)
+		if err != nil {
+			return err
+		}
+		if found != nil {
+			value = found
+		}
+	}
+	percent, err := intstr.GetScaledValueFromIntOrPercent(value, 100, true)
+	if err != nil || percent < 0 || percent > maxPods {
+		return root.errorf(s.Path, "want a number or a percentage, from 0 to %d, got %q", maxPods, value.String())
+	}
+	if set.PerNode {
+		if value.Type == intstr.String {
+			set.SurgePercent = int64(percent)
+		} else {
+			set.Surge = int64(percent)
+		}
+		return nil
+	}
+	if set.Replicas == 0 || len(numbers) == 0 {
+		return nil // No pods, no update.
+	}
+	// No factor is above maxPods, so nothing overflows here.
+	first, err := intstr.GetScaledValueFromIntOrPercent(value, int(numbers[0]), true)
+	if err != nil {
+		return root.errorf(s.Path, "%v", err)
+	}
+	surged := slices.Clone(numbers)
+	surged[0] = int64(first)
+	set.Surge, err = product(root, surged)
+	return err
+}
+
+// template reads the pods' template.
+func (p *PodSetPaths) template(root place) (*corev1.PodTemplateSpec, error) {
+	if p.Resources != "" {
+		return p.templateOf(root)
+	}
+	for _, path := range []string{p.Template, p.TemplateDefault} {
+		if path == "" {
+			continue
+		}
+		fields, err := root.object(path)
+		if err != nil {
+			return nil, err
+		}
+		if fields == nil {
+			continue
+		}
+		template := &corev1.PodTemplateSpec{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, template); err != nil {
+			return nil, root.errorf(path, "want a pod template: %v", err)
+		}
+		return template, nil
+	}
+	return nil, root.errorf(p.Template, "want a pod template, got none")
+}
+
+// templateOf is a template of one container with the resources at Resources.
+func (p *PodSetPaths) templateOf(root place) (*corev1.PodTemplateSpec, error) {
+	fields, err := root.object(p.Resources)
+	if err != nil {
+		return nil, err
+	}
+	container := corev1.Container{Name: p.Name}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &container.Resources); err != nil {
+		return nil, root.errorf(p.Resources, "want resources: %v", err)
+	}
+	return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{container}}}, nil
+}

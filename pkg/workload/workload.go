@@ -1,0 +1,63 @@
+package workload
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+)
+
+// Workload is one object of a workload kind, as far as quota is concerned.
+type Workload struct {
+	// Kind is its row of the table.
+	Kind *Kind
+	// Namespace, Name, UID and ResourceVersion are the object's.
+	Namespace, Name string
+	UID             types.UID
+	ResourceVersion string
+	// Group names the business group that the workload is tied to; empty for none.
+	Group string
+	// Models are the hardware models that the workload's labels name.
+	Models Models
+	// Owner is the controller that made the object; nil for none.
+	Owner *metav1.OwnerReference
+	// PodSets are the pods that the workload is made of.
+	PodSets []PodSet
+	// Suspended workloads run no pods for now, Finished ones never again.
+	Suspended, Finished bool
+}
+
+// Models are hardware models by what they are models of; empty for none.
+type Models struct {
+	CPU, GPU, Memory string
+}
+
+// PodSet is a number of equal pods.
+type PodSet struct {
+	// Name tells the sets of one workload apart ("Worker"); empty where there is one.
+	Name string
+	// Replicas is the number of pods. A PerNode set has none of its own: it runs
+	// one pod on each eligible node.
+	Replicas int64
+	PerNode  bool
+	// Surge is how many pods more a rolling update may run at once. That of a
+	// PerNode set is a number of nodes, or SurgePercent of them, rounded up.
+	Surge        int64
+	SurgePercent int64
+	// Template is the pods' template.
+	Template *corev1.PodTemplateSpec
+}
+
+// Reference names the workload in a ledger.
+func (w *Workload) Reference() stowagev1alpha1.ObjectReference {
+	return stowagev1alpha1.ObjectReference{
+		Resource:  w.Kind.GroupResource().String(),
+		Namespace: w.Namespace,
+		Name:      w.Name,
+		UID:       w.UID,
+	}
+}
+
+// String is the workload as kubectl writes it: "deployment.apps/web".
+func (w *Workload) String() string { return w.Kind.Singular() + "/" + w.Name }
