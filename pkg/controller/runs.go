@@ -1,0 +1,178 @@
+package controller
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// runs are the pods' times on nodes, by the group that pays for them.
+type runs struct {
+	byPod   map[types.UID]*run
+	byGroup map[string]map[types.UID]*run
+}
+
+// run is one pod's time on a node.
+type run struct {
+	quota.Run
+	pod   *corev1.Pod // its resources only
+	group string      // who pays; the last one known, when its owners are gone
+}
+
+// ended says whether the pod will use nothing more.
+func (r *run) ended() bool { return !r.To.IsZero() }
+
+func newRuns() *runs {
+	return &runs{byPod: map[types.UID]*run{}, byGroup: map[string]map[types.UID]*run{}}
+}
+
+// observe takes in a pod's state; live says that it is news, seen as it happens at
+// the time now.
+func (rs *runs) observe(pod *corev1.Pod, live bool, now time.Time) *run {
+	r, known := rs.byPod[pod.UID]
+	if !known {
+		r = &run{}
+		rs.byPod[pod.UID] = r
+	}
+	r.pod = slim(pod)
+	if r.From.IsZero() && pod.Spec.NodeName != "" {
+		r.From = boundAt(pod)
+		if live && known {
+			r.From = now
+		}
+	}
+	if !r.ended() && finished(pod) {
+		r.To = finishedAt(pod, now)
+		if live && known {
+			r.To = now
+		}
+	}
+	return r
+}
+
+// end takes in a pod's deletion.
+func (rs *runs) end(pod *corev1.Pod, live bool, now time.Time) {
+	r := rs.byPod[pod.UID]
+	if r == nil || r.ended() {
+		return
+	}
+	r.To = now
+	if !live {
+		r.To = finishedAt(pod, now)
+	}
+}
+
+// assign says who pays for a run from now on; charge is what the pod charges.
+func (rs *runs) assign(uid types.UID, group string, models workload.Models) {
+	r := rs.byPod[uid]
+	if r == nil {
+		return
+	}
+	r.Charge = quota.PodCharge(r.pod, models)
+	if r.group == group {
+		return
+	}
+	rs.unassign(uid, r)
+	r.group = group
+	if rs.byGroup[group] == nil {
+		rs.byGroup[group] = map[types.UID]*run{}
+	}
+	rs.byGroup[group][uid] = r
+}
+
+func (rs *runs) unassign(uid types.UID, r *run) {
+	delete(rs.byGroup[r.group], uid)
+	if len(rs.byGroup[r.group]) == 0 {
+		delete(rs.byGroup, r.group)
+	}
+}
+
+// of returns the runs that the group pays for.
+func (rs *runs) of(group string) []quota.Run {
+	members := rs.byGroup[group]
+	out := make([]quota.Run, 0, len(members))
+	for _, r := range members {
+		if !r.From.IsZero() {
+			out = append(out, r.Run)
+		}
+	}
+	return out
+}
+
+// forget drops the group's ended runs that are charged in full by then.
+func (rs *runs) forget(group string, charged time.Time) {
+	for _, uid := range slices.Collect(maps.Keys(rs.byGroup[group])) {
+		if r := rs.byGroup[group][uid]; r.ended() && !r.To.After(charged) {
+			rs.drop(uid)
+		}
+	}
+}
+
+func (rs *runs) drop(uid types.UID) {
+	if r := rs.byPod[uid]; r != nil {
+		rs.unassign(uid, r)
+		delete(rs.byPod, uid)
+	}
+}
+
+// slim is the pod's part that says what it charges.
+func slim(pod *corev1.Pod) *corev1.Pod {
+	return &corev1.Pod{Spec: corev1.PodSpec{
+		Containers:     slimContainers(pod.Spec.Containers),
+		InitContainers: slimContainers(pod.Spec.InitContainers),
+		Overhead:       pod.Spec.Overhead,
+		Resources:      pod.Spec.Resources,
+	}}
+}
+
+func slimContainers(containers []corev1.Container) []corev1.Container {
+	if len(containers) == 0 {
+		return nil
+	}
+	out := make([]corev1.Container, len(containers))
+	for i, container := range containers {
+		out[i] = corev1.Container{Name: container.Name, Resources: container.Resources, RestartPolicy: container.RestartPolicy}
+	}
+	return out
+}
+
+func finished(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// boundAt is when the object says that it was bound.
+func boundAt(pod *corev1.Pod) time.Time {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue && !condition.LastTransitionTime.IsZero() {
+			return condition.LastTransitionTime.Time
+		}
+	}
+	if pod.Status.StartTime != nil {
+		return pod.Status.StartTime.Time
+	}
+	return pod.CreationTimestamp.Time
+}
+
+// finishedAt is when the object says that it ended: with its last container, or
+// when it was to be deleted; now when it says nothing, and never later.
+func finishedAt(pod *corev1.Pod, now time.Time) time.Time {
+	var end time.Time
+	for _, status := range pod.Status.ContainerStatuses {
+		if terminated := status.State.Terminated; terminated != nil && terminated.FinishedAt.After(end) {
+			end = terminated.FinishedAt.Time
+		}
+	}
+	if deletion := pod.DeletionTimestamp; deletion != nil && end.IsZero() {
+		end = deletion.Time
+	}
+	if end.IsZero() || end.After(now) {
+		return now
+	}
+	return end
+}

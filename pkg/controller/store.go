@@ -1,0 +1,192 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// store is one kind's door into the View: what a reflector calls. An object and
+// how far its kind was seen go in together.
+type store struct {
+	view     *View
+	resource string
+	put      func(obj runtime.Object, live bool, t *touched)
+	remove   func(uid types.UID, obj runtime.Object, live bool, t *touched)
+}
+
+var (
+	_ cache.ReflectorStore         = &store{}
+	_ cache.ResourceVersionUpdater = &store{}
+)
+
+// workloadStore takes in the objects of one workload kind.
+func (v *View) workloadStore(kind *workload.Kind) *store {
+	return &store{
+		view:     v,
+		resource: kind.GroupResource().String(),
+		put: func(obj runtime.Object, live bool, t *touched) {
+			v.putWorkload(obj, v.read(kind, obj), live, t)
+		},
+		remove: v.removeWorkload,
+	}
+}
+
+// groupStore takes in the groups.
+func (v *View) groupStore() *store {
+	return &store{
+		view:     v,
+		resource: quota.GroupResource,
+		put:      func(obj runtime.Object, _ bool, t *touched) { v.putGroup(obj.(*quota.Group), t) },
+		remove:   func(uid types.UID, _ runtime.Object, _ bool, t *touched) { v.removeGroup(uid, t) },
+	}
+}
+
+// nodeStore takes in the nodes.
+func (v *View) nodeStore() *store {
+	names := map[types.UID]string{}
+	return &store{
+		view:     v,
+		resource: "nodes",
+		put: func(obj runtime.Object, _ bool, t *touched) {
+			node := obj.(*corev1.Node)
+			names[node.UID] = node.Name
+			slim := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: node.Labels}, Spec: corev1.NodeSpec{Taints: node.Spec.Taints}}
+			if v.index.PutNode(slim) {
+				t.add(v.index.Groups()...)
+			}
+		},
+		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
+			v.index.RemoveNode(names[uid])
+			delete(names, uid)
+			t.add(v.index.Groups()...)
+		},
+	}
+}
+
+// read reads an object as a workload. One without a group is read by its metadata
+// alone; one that cannot be read charges nothing (the webhook refuses such, so it
+// was there before), and says so in the log.
+func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload {
+	object, err := meta.Accessor(obj)
+	if err != nil {
+		return &workload.Workload{Kind: kind}
+	}
+	w := kind.Meta(object)
+	if w.Group == "" {
+		return w
+	}
+	full, err := kind.Read(obj)
+	if err != nil {
+		v.log.Error(err, "A workload cannot be read and is charged nothing", "resource", kind.GroupResource().String(), "namespace", w.Namespace, "name", w.Name, "group", w.Group)
+		return w
+	}
+	return full
+}
+
+// Add implements cache.ReflectorStore.
+func (s *store) Add(obj any) error { return s.Update(obj) }
+
+// Update implements cache.ReflectorStore.
+func (s *store) Update(obj any) error {
+	object, identity, err := accept(obj)
+	if err != nil {
+		return err
+	}
+	s.update(func(p *progress, t *touched) {
+		live := p.listed && newer(identity.GetResourceVersion(), p.head)
+		p.advance(identity.GetResourceVersion())
+		p.uids.Insert(identity.GetUID())
+		s.put(object, live, t)
+	})
+	return nil
+}
+
+// Delete implements cache.ReflectorStore.
+func (s *store) Delete(obj any) error {
+	object, identity, err := accept(obj)
+	if err != nil {
+		return err
+	}
+	s.update(func(p *progress, t *touched) {
+		live := p.listed && newer(identity.GetResourceVersion(), p.head)
+		p.advance(identity.GetResourceVersion())
+		p.uids.Delete(identity.GetUID())
+		s.remove(identity.GetUID(), object, live, t)
+	})
+	return nil
+}
+
+// Replace implements cache.ReflectorStore.
+func (s *store) Replace(list []any, version string) error {
+	s.update(func(p *progress, t *touched) {
+		gone := p.uids
+		p.uids = sets.New[types.UID]()
+		for _, obj := range list {
+			object, identity, err := accept(obj)
+			if err != nil {
+				continue // a list of one kind holds nothing else
+			}
+			gone.Delete(identity.GetUID())
+			p.uids.Insert(identity.GetUID())
+			s.put(object, false, t)
+		}
+		for uid := range gone {
+			s.remove(uid, nil, true, t)
+		}
+		p.advance(version)
+		if !p.listed {
+			p.listed = true
+			t.add(s.view.tree.Names()...)
+		}
+	})
+	return nil
+}
+
+// update runs do unless the kind was dropped meanwhile.
+func (s *store) update(do func(*progress, *touched)) {
+	s.view.update(func(t *touched) {
+		if p := s.view.progress[s.resource]; p != nil {
+			do(p, t)
+		}
+	})
+}
+
+// Resync implements cache.ReflectorStore; there is nothing to do.
+func (s *store) Resync() error { return nil }
+
+// UpdateResourceVersion implements cache.ResourceVersionUpdater: nothing of the kind
+// has changed up to that version but what has come in.
+func (s *store) UpdateResourceVersion(version string) {
+	s.view.mu.Lock()
+	defer s.view.mu.Unlock()
+	if p := s.view.progress[s.resource]; p != nil {
+		p.advance(version)
+	}
+}
+
+func (p *progress) advance(version string) {
+	p.news = time.Now()
+	if newer(version, p.version) {
+		p.version = version
+	}
+}
+
+func accept(obj any) (runtime.Object, metav1.Object, error) {
+	object, ok := obj.(runtime.Object)
+	if !ok {
+		return nil, nil, fmt.Errorf("%T is no API object", obj)
+	}
+	identity, err := meta.Accessor(object)
+	return object, identity, err
+}
