@@ -27,6 +27,9 @@ func write() error {
 	f.constraints()
 	f.volumes()
 	f.outsideTheScheduler()
+	if err := f.groups(); err != nil {
+		return err
+	}
 
 	snap := build.Snapshot(f.objects...)
 	snap.ServerVersion = "v1.37.1"

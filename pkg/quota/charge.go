@@ -101,16 +101,18 @@ func Charge(w *workload.Workload, opts Options) corev1.ResourceList {
 
 // podsOf is the number of pods that a set is charged for.
 func podsOf(set workload.PodSet, opts Options) int64 {
-	pods := set.Replicas
+	pods, surge := set.Replicas, set.Surge
 	if set.PerNode {
+		pods = 0
 		for _, node := range opts.Nodes {
 			if workload.Eligible(set.Template, node) {
 				pods++
 			}
 		}
+		surge += (pods*set.SurgePercent + 99) / 100
 	}
 	if opts.Surge {
-		pods += set.Surge
+		pods += surge
 	}
 	return pods
 }

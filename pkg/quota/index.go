@@ -212,7 +212,7 @@ func (ix *Index) Counted(uid types.UID) bool {
 func (ix *Index) Charger(w *workload.Workload) (charger *workload.Workload, broken bool) {
 	const deepest = 8 // more owners of owners are a cycle
 	for range deepest {
-		if w.Group != "" && len(w.Kind.PodSets) > 0 {
+		if w.Group != "" && len(w.PodSets) > 0 {
 			charger = w
 		}
 		if w.Owner == nil {

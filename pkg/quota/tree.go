@@ -91,8 +91,12 @@ func Left(group *Group, key corev1.ResourceName) resource.Quantity {
 	return minus(group.Spec.Hard[key], group.Status.Used[key])
 }
 
-// idlest is the sibling of group that has most of key left, if any has some.
+// idlest is the sibling of group that has most of key left, if any has some. Roots
+// are no siblings: nothing can be moved between them.
 func (t *Tree) idlest(group *Group, key corev1.ResourceName) (name string, left resource.Quantity) {
+	if group.Spec.ParentBizGroup == "" {
+		return "", left
+	}
 	for _, sibling := range t.children[group.Spec.ParentBizGroup] {
 		if _, ok := sibling.Spec.Hard[key]; !ok || sibling.Name == group.Name {
 			continue

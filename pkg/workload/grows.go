@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,14 +12,18 @@ import (
 // for a workload that is suspended after the update. It is about pods only: the
 // labels and owners in the metadata are not looked at.
 func (k *Kind) Grows() string {
-	same := make([]string, 0, len(k.PodSets)+1)
+	var same []string
 	for i := range k.PodSets {
-		same = append(same, k.PodSets[i].notGrown())
+		for _, condition := range k.PodSets[i].notGrown() {
+			if !slices.Contains(same, condition) { // Sets share paths.
+				same = append(same, condition)
+			}
+		}
 	}
 	if k.Template != "" {
 		same = append(same, equal("object", "oldObject", k.Template))
 	}
-	grown := "!(" + strings.Join(same, " && ") + ")"
+	grown := "!(" + allOf(same) + ")"
 	if k.Suspend != "" {
 		suspended := " == optional.of(true)"
 		grown = fmt.Sprintf("!(%s) && (%s || %s)",
@@ -31,15 +36,16 @@ func (k *Kind) Grows() string {
 // through whatever it holds.
 const equalSpec = "object.?spec != oldObject.?spec && "
 
-// notGrown says that the sets which p declares have not grown.
-func (p *PodSetPaths) notGrown() string {
+// notGrown says that the sets which p declares have not grown: all of what is
+// returned holds.
+func (p *PodSetPaths) notGrown() []string {
 	switch {
 	case !p.each():
 		return p.entryNotGrown(field("object", p.root()), field("oldObject", p.root()))
 	case p.Key == "":
-		return p.mapNotGrown()
+		return []string{p.mapNotGrown()}
 	default:
-		return p.listNotGrown()
+		return []string{p.listNotGrown()}
 	}
 }
 
@@ -47,7 +53,7 @@ func (p *PodSetPaths) notGrown() string {
 func (p *PodSetPaths) mapNotGrown() string {
 	return fmt.Sprintf("%s.orValue({}).all(k, k in %s.orValue({}) && %s)",
 		field("object", p.root()), field("oldObject", p.root()),
-		p.entryNotGrown(field("object", p.root())+"[?k]", field("oldObject", p.root())+"[?k]"))
+		allOf(p.entryNotGrown(field("object", p.root())+"[?k]", field("oldObject", p.root())+"[?k]")))
 }
 
 // listNotGrown says that each entry of the list at Root was there by that name,
@@ -55,17 +61,18 @@ func (p *PodSetPaths) mapNotGrown() string {
 func (p *PodSetPaths) listNotGrown() string {
 	now, before := field("object", p.root())+".orValue([])", field("oldObject", p.root())+".orValue([])"
 	return fmt.Sprintf("%s.all(s, %s.exists_one(t, %s) && %s.exists(o, %s && %s))",
-		now, now, equal("t", "s", p.Key), before, equal("o", "s", p.Key), p.entryNotGrown("s", "o"))
+		now, now, equal("t", "s", p.Key), before, equal("o", "s", p.Key), allOf(p.entryNotGrown("s", "o")))
 }
 
-// entryNotGrown says that the set at now, which was the one at before, has not grown.
-func (p *PodSetPaths) entryNotGrown(now, before string) string {
+// entryNotGrown says that the set at now, which was the one at before, has not
+// grown.
+func (p *PodSetPaths) entryNotGrown(now, before string) []string {
 	var same []string
 	for _, path := range p.unchanged() {
 		same = append(same, equal(now, before, path))
 	}
 	if p.isPod() {
-		same = append(same, podNotGrown(now, before))
+		same = append(same, podNotGrown(now, before)...)
 	}
 	for i, path := range p.Replicas {
 		same = append(same, atMost(now, before, path, p.orDefault(i)))
@@ -76,7 +83,7 @@ func (p *PodSetPaths) entryNotGrown(now, before string) string {
 	if p.AtLeast != "" {
 		same = append(same, atMost(now, before, p.AtLeast, 0))
 	}
-	return strings.Join(same, " && ")
+	return same
 }
 
 // unchanged are the paths at which a set that has not grown is as it was.
@@ -107,7 +114,7 @@ func (p *PodSetPaths) isPod() bool { return p.Root == "" && p.Template == "." }
 
 // podNotGrown says that a pod, of which most cannot change, has the resources that
 // it had.
-func podNotGrown(now, before string) string {
+func podNotGrown(now, before string) []string {
 	var same []string
 	for _, list := range []string{"containers", "initContainers"} {
 		same = append(same, resourcesOf(now, list)+" == "+resourcesOf(before, list))
@@ -115,13 +122,15 @@ func podNotGrown(now, before string) string {
 	for _, path := range []string{"spec.resources", "spec.overhead"} {
 		same = append(same, equal(now, before, path))
 	}
-	return strings.Join(same, " && ")
+	return same
 }
 
 // resourcesOf are the resources of the pod's containers in that list.
 func resourcesOf(pod, list string) string {
 	return fmt.Sprintf("%s.orValue([]).map(c, c.?resources)", field(pod, "spec."+list))
 }
+
+func allOf(conditions []string) string { return strings.Join(conditions, " && ") }
 
 // equal says that the values at path are equal or both absent.
 func equal(now, before, path string) string {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"pgregory.net/rapid"
 )
@@ -15,6 +17,19 @@ import (
 // growth compiles kind.Grows as the apiserver compiles match conditions: for its
 // oldest compatible version, over objects of any type.
 func growth(t testing.TB, kind *Kind) func(object, oldObject *unstructured.Unstructured) (bool, error) {
+	t.Helper()
+	program := compiled(t, kind)
+	return func(object, oldObject *unstructured.Unstructured) (bool, error) {
+		out, _, err := program.Eval(map[string]any{"object": object.Object, "oldObject": oldObject.Object})
+		if err != nil {
+			return false, err
+		}
+		return out.Value().(bool), nil
+	}
+}
+
+// compiled is kind.Grows with the apiserver's limit of what one expression may cost.
+func compiled(t testing.TB, kind *Kind) cel.Program {
 	t.Helper()
 	envs, err := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).Extend(environment.VersionedOptions{
 		IntroducedVersion: environment.DefaultCompatibilityVersion(),
@@ -38,17 +53,40 @@ func growth(t testing.TB, kind *Kind) func(object, oldObject *unstructured.Unstr
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(object, oldObject *unstructured.Unstructured) (bool, error) {
-		out, _, err := program.Eval(map[string]any{"object": object.Object, "oldObject": oldObject.Object})
-		if err != nil {
-			return false, err
-		}
-		return out.Value().(bool), nil
+	return program
+}
+
+// TestGrowsCost lets the apiserver evaluate the largest list that a kind may have,
+// the 100 jobs of a JobSet, with many containers each.
+func TestGrowsCost(t *testing.T) {
+	kind := kindNamed(t, "JobSet")
+	before := manifest(t, kind)
+	jobs, _, _ := unstructured.NestedSlice(before.Object, "spec", "replicatedJobs")
+	spec, _, _ := unstructured.NestedMap(jobs[1].(map[string]any), "template", "spec", "template", "spec")
+	spec["containers"] = slices.Repeat(spec["containers"].([]any), 20)
+	var many []any
+	for i := range 100 {
+		job := runtime.DeepCopyJSON(jobs[1].(map[string]any))
+		job["name"] = "job-" + strconv.Itoa(i)
+		job["template"].(map[string]any)["spec"].(map[string]any)["template"].(map[string]any)["spec"] = spec
+		many = append(many, job)
+	}
+	before.Object["spec"].(map[string]any)["replicatedJobs"] = many
+	after := before.DeepCopy()
+	after.Object["spec"].(map[string]any)["network"] = map[string]any{"subdomain": "new"}
+	out, details, err := compiled(t, kind).Eval(map[string]any{"object": after.Object, "oldObject": before.Object})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Value() != false {
+		t.Errorf("got %v, want false", out)
+	}
+	if cost := *details.ActualCost(); cost > celconfig.RuntimeCELCostBudgetMatchConditions/2 {
+		t.Errorf("cost %d, want at most half of all that conditions may cost, %d", cost, celconfig.RuntimeCELCostBudgetMatchConditions)
 	}
 }
 
-// A typed object says nothing by leaving a field out, or by its default; neither
-// may look like growth.
+// TestGrows evaluates the expression of each kind over pairs of objects.
 func TestGrows(t *testing.T) {
 	const grows, same = true, false
 	cases := []struct {
@@ -162,9 +200,13 @@ func TestGrowsMissesNothing(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom(table).Draw(t, "kind")
-		before, after := bases[kind].DeepCopy(), bases[kind].DeepCopy()
-		vary(t, before.Object["spec"])
-		vary(t, after.Object["spec"])
+		before := bases[kind].DeepCopy()
+		vary(t, before.Object["spec"], 8)
+		after := before.DeepCopy()
+		vary(t, after.Object["spec"], 24)
+		if rapid.Bool().Draw(t, "back") { // What is left out also comes back.
+			before, after = after, before
+		}
 		old, err := kind.Read(before)
 		if err != nil {
 			return
@@ -183,23 +225,23 @@ func TestGrowsMissesNothing(t *testing.T) {
 	})
 }
 
-// vary sets some numbers, bools and quantities anew and leaves some fields out.
-func vary(t *rapid.T, value any) {
+// vary sets one in so many numbers, bools and quantities anew, or leaves it out.
+func vary(t *rapid.T, value any, oneIn int) {
 	switch value := value.(type) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(value)) {
-			vary(t, value[name])
-			varyField(t, value, name)
+			vary(t, value[name], oneIn)
+			varyField(t, value, name, oneIn)
 		}
 	case []any:
 		for _, item := range value {
-			vary(t, item)
+			vary(t, item, oneIn)
 		}
 	}
 }
 
-func varyField(t *rapid.T, fields map[string]any, name string) {
-	if rapid.IntRange(0, 7).Draw(t, name+" changes") != 0 {
+func varyField(t *rapid.T, fields map[string]any, name string, oneIn int) {
+	if rapid.IntRange(1, oneIn).Draw(t, name+" changes") != oneIn/2 {
 		return
 	}
 	small := rapid.Int64Range(0, 5).Draw(t, name)

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 )
@@ -225,7 +224,7 @@ func TestMeta(t *testing.T) {
 		Group: "nlp", Models: Models{GPU: "A30"},
 		Owner: &metav1.OwnerReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: "web",
-			UID: types.UID("5f4a1c1e-0000-4000-8000-000000000001"), Controller: ptr.To(true),
+			UID: types.UID("5f4a1c1e-0000-4000-8000-000000000001"), Controller: new(true),
 		},
 	}
 	if diff := cmp.Diff(want, kind.Meta(manifest(t, kind))); diff != "" {
