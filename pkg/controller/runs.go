@@ -34,7 +34,7 @@ func newRuns() *runs {
 
 // observe takes in a pod's state; live says that it is news, seen as it happens at
 // the time now.
-func (rs *runs) observe(pod *corev1.Pod, live bool, now time.Time) *run {
+func (rs *runs) observe(pod *corev1.Pod, live bool, now time.Time) {
 	r, known := rs.byPod[pod.UID]
 	if !known {
 		r = &run{}
@@ -47,13 +47,17 @@ func (rs *runs) observe(pod *corev1.Pod, live bool, now time.Time) *run {
 			r.From = now
 		}
 	}
-	if !r.ended() && finished(pod) {
-		r.To = finishedAt(pod, now)
-		if live && known {
-			r.To = now
-		}
+	if r.ended() || !finished(pod) {
+		return
 	}
-	return r
+	switch {
+	case live && known:
+		r.To = now
+	case known:
+		r.To = finishedAt(pod, now, now)
+	default: // long ago, perhaps: it is not charged up to now for want of a better time
+		r.To = finishedAt(pod, changedAt(pod), now)
+	}
 }
 
 // end takes in a pod's deletion.
@@ -64,26 +68,43 @@ func (rs *runs) end(pod *corev1.Pod, live bool, now time.Time) {
 	}
 	r.To = now
 	if !live {
-		r.To = finishedAt(pod, now)
+		r.To = finishedAt(pod, now, now)
 	}
 }
 
-// assign says who pays for a run from now on; charge is what the pod charges.
-func (rs *runs) assign(uid types.UID, group string, models workload.Models) {
+// assign says who pays for a run from now on, and for which models; who paid before
+// pays up to now.
+func (rs *runs) assign(uid types.UID, group string, models workload.Models, now time.Time) {
 	r := rs.byPod[uid]
 	if r == nil {
 		return
 	}
+	if r.group != group {
+		if r.group != "" && !r.From.IsZero() && !r.ended() {
+			rs.split(uid, r, now)
+		}
+		rs.unassign(uid, r)
+		r.group = group
+		rs.join(uid, r)
+	}
 	r.Charge = quota.PodCharge(r.pod, models)
-	if r.group == group {
-		return
+}
+
+// split leaves the run's past with who paid for it, and lets the run begin now.
+func (rs *runs) split(uid types.UID, r *run, now time.Time) {
+	past := *r
+	past.To = now
+	name := types.UID(string(uid) + "/" + r.group + "/" + now.Format(time.RFC3339Nano))
+	rs.byPod[name] = &past
+	rs.join(name, &past)
+	r.From = now
+}
+
+func (rs *runs) join(uid types.UID, r *run) {
+	if rs.byGroup[r.group] == nil {
+		rs.byGroup[r.group] = map[types.UID]*run{}
 	}
-	rs.unassign(uid, r)
-	r.group = group
-	if rs.byGroup[group] == nil {
-		rs.byGroup[group] = map[types.UID]*run{}
-	}
-	rs.byGroup[group][uid] = r
+	rs.byGroup[r.group][uid] = r
 }
 
 func (rs *runs) unassign(uid types.UID, r *run) {
@@ -160,8 +181,8 @@ func boundAt(pod *corev1.Pod) time.Time {
 }
 
 // finishedAt is when the object says that it ended: with its last container, or
-// when it was to be deleted; now when it says nothing, and never later.
-func finishedAt(pod *corev1.Pod, now time.Time) time.Time {
+// when it was to be deleted; otherwise when it says nothing. Never later than now.
+func finishedAt(pod *corev1.Pod, otherwise, now time.Time) time.Time {
 	var end time.Time
 	for _, status := range pod.Status.ContainerStatuses {
 		if terminated := status.State.Terminated; terminated != nil && terminated.FinishedAt.After(end) {
@@ -171,8 +192,22 @@ func finishedAt(pod *corev1.Pod, now time.Time) time.Time {
 	if deletion := pod.DeletionTimestamp; deletion != nil && end.IsZero() {
 		end = deletion.Time
 	}
-	if end.IsZero() || end.After(now) {
+	if end.IsZero() {
+		end = otherwise
+	}
+	if end.After(now) {
 		return now
 	}
 	return end
+}
+
+// changedAt is when a condition of the pod changed last, or when it was bound.
+func changedAt(pod *corev1.Pod) time.Time {
+	changed := boundAt(pod)
+	for _, condition := range pod.Status.Conditions {
+		if condition.LastTransitionTime.After(changed) {
+			changed = condition.LastTransitionTime.Time
+		}
+	}
+	return changed
 }

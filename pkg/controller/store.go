@@ -54,21 +54,25 @@ func (v *View) groupStore() *store {
 
 // nodeStore takes in the nodes.
 func (v *View) nodeStore() *store {
-	names := map[types.UID]string{}
+	named := map[string]types.UID{} // a node made anew has another UID
 	return &store{
 		view:     v,
 		resource: "nodes",
 		put: func(obj runtime.Object, _ bool, t *touched) {
 			node := obj.(*corev1.Node)
-			names[node.UID] = node.Name
+			named[node.Name] = node.UID
 			slim := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: node.Labels}, Spec: corev1.NodeSpec{Taints: node.Spec.Taints}}
 			if v.index.PutNode(slim) {
 				t.add(v.index.Groups()...)
 			}
 		},
 		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
-			v.index.RemoveNode(names[uid])
-			delete(names, uid)
+			for name, is := range named {
+				if is == uid {
+					v.index.RemoveNode(name)
+					delete(named, name)
+				}
+			}
 			t.add(v.index.Groups()...)
 		},
 	}

@@ -28,6 +28,7 @@ type View struct {
 	groups   map[types.UID]string // the groups' names
 	runs     *runs
 	progress map[string]*progress // by resource
+	unserved map[string]time.Time // when a declared kind was last found not to be served, by resource
 	changed  func(groups sets.Set[string])
 }
 
@@ -53,6 +54,7 @@ func newView(kinds *workload.Kinds, clock clock.PassiveClock, log logr.Logger) *
 		groups:   map[types.UID]string{},
 		runs:     newRuns(),
 		progress: map[string]*progress{},
+		unserved: map[string]time.Time{},
 		changed:  func(sets.Set[string]) {},
 	}
 }
@@ -64,6 +66,13 @@ func (v *View) begin(resource, head string) {
 	v.progress[resource] = &progress{head: head, uids: sets.New[types.UID]()}
 }
 
+// absent registers that a declared kind is not served.
+func (v *View) absent(resource string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.unserved[resource] = v.clock.Now()
+}
+
 // knows says whether the kind is watched.
 func (v *View) knows(resource string) bool {
 	v.mu.Lock()
@@ -73,11 +82,12 @@ func (v *View) knows(resource string) bool {
 
 // drop forgets a kind that the API server no longer serves, and its objects.
 func (v *View) drop(s *store) {
-	v.update(func(t *touched) {
-		for uid := range v.progress[s.resource].uids {
+	s.update(func(p *progress, t *touched) {
+		for uid := range p.uids {
 			s.remove(uid, nil, true, t)
 		}
 		delete(v.progress, s.resource)
+		v.unserved[s.resource] = v.clock.Now()
 	})
 }
 
@@ -192,9 +202,9 @@ func (v *View) assign(w *workload.Workload) {
 	charger, broken := v.index.Charger(w)
 	switch {
 	case charger != nil:
-		v.runs.assign(w.UID, charger.Group, charger.Models)
+		v.runs.assign(w.UID, charger.Group, charger.Models, v.clock.Now())
 	case !broken || r.group == "":
-		v.runs.assign(w.UID, "", workload.Models{})
+		v.runs.assign(w.UID, "", workload.Models{}, v.clock.Now())
 	}
 }
 
@@ -300,7 +310,12 @@ func (v *View) seen(group *quota.Group, gone map[types.UID]bool) quota.Seen {
 		Children: v.tree.ChildrenHard(group.Name),
 		Versions: versions,
 		Version:  v.version,
-		Gone:     gone,
+		Unserved: func(resource string) bool {
+			found, declared := v.unserved[resource]
+			last := group.Status.LastReconcileTime
+			return !declared || last == nil || found.After(last.Time)
+		},
+		Gone: gone,
 	}
 }
 

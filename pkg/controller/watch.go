@@ -121,6 +121,7 @@ func (w *watcher) begin(ctx context.Context, targets []*target) error {
 func (w *watcher) open(ctx context.Context, t *target) error {
 	head, err := t.lister.head(ctx)
 	if t.optional && apierrors.IsNotFound(err) {
+		w.view.absent(t.store.resource)
 		return nil
 	}
 	if err != nil {

@@ -71,10 +71,10 @@ func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
 }
 
 // newlyUnset names what the change's workload leaves out although the group limits
-// it, unless it left that out before.
+// it, unless it left that out before and does not grow.
 func (c Change) newlyUnset(group *Group) []string {
 	lines := unset(c.New, group.Spec.Hard)
-	if c.Old == nil || c.Old.Group != c.New.Group {
+	if c.Old == nil || c.Old.Group != c.New.Group || len(c.Growth(group)) > 0 {
 		return lines
 	}
 	before := unset(c.Old, group.Spec.Hard)

@@ -247,6 +247,9 @@ func ParseRefill(refill *stowagev1alpha1.Refill) (cron.Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf(`spec.refill.schedule: %q: %w; want five Cron fields such as "0 0 * * 1"`, refill.Schedule, err)
 	}
+	if _, relative := schedule.(cron.ConstantDelaySchedule); relative {
+		return nil, fmt.Errorf(`spec.refill.schedule: %q has no fixed times: want five Cron fields such as "0 0 * * 1"`, refill.Schedule)
+	}
 	if schedule.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, fmt.Errorf("spec.refill.schedule: %q never comes: give one that does", refill.Schedule)
 	}

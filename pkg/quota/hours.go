@@ -41,6 +41,7 @@ func Accrue(group *Group, runs []Run, until time.Time) {
 	if !until.After(from) {
 		return
 	}
+	group.Status.SelfUsed = project(canonical(group.Status.SelfUsed), group.Spec.Hard) // hard may be spelled anew
 	for _, refill := range refills(group, from, until) {
 		charge(group, runs, from, refill)
 		endPeriod(group, refill)
@@ -62,7 +63,7 @@ func refills(group *Group, from, until time.Time) []time.Time {
 	}
 	var times []time.Time
 	for next := schedule.Next(from); !next.IsZero() && !next.After(until); next = schedule.Next(next) {
-		if times = append(times, next); len(times) > historyLength+1 {
+		if times = append(times, next); len(times) > historyLength+2 {
 			times = slices.Delete(times, 1, 2) // the first one ends the period that is charged now
 		}
 	}
@@ -106,9 +107,6 @@ func periodStart(group *Group) time.Time {
 
 // charge adds the runs' use between from and to to the group's used cash.
 func charge(group *Group, runs []Run, from, to time.Time) {
-	if group.Status.SelfUsed == nil {
-		group.Status.SelfUsed = corev1.ResourceList{}
-	}
 	for key := range group.Spec.Hard {
 		if !IsCash(key) {
 			continue

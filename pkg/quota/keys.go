@@ -78,11 +78,18 @@ func validateResource(name string, requested bool) error {
 		if model == "" {
 			return nil
 		}
-		if model, ok = strings.CutPrefix(model, "."); ok {
+		if model, ok = strings.CutPrefix(model, "."); ok && known == corev1.ResourceEphemeralStorage {
+			return fmt.Errorf("%s comes in no models", known)
+		} else if ok {
 			return validateModel(model)
 		}
 	}
-	if !strings.Contains(name, "/") && !strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) {
+	size, huge := strings.CutPrefix(name, corev1.ResourceHugePagesPrefix)
+	if huge {
+		if _, err := resource.ParseQuantity(size); err != nil {
+			return fmt.Errorf("%q is no size of huge pages: want hugepages-2Mi or another size, and no model", name)
+		}
+	} else if !strings.Contains(name, "/") {
 		return fmt.Errorf("%q is no compute resource: want cpu, memory, ephemeral-storage, hugepages-SIZE or an extended resource such as nvidia.com/gpu", name)
 	}
 	if !requested {
@@ -121,7 +128,7 @@ func ValidateQuantity(key corev1.ResourceName, quantity resource.Quantity) error
 	}
 	base := string(Canonical(key))
 	if base == string(corev1.ResourcePods) || strings.HasPrefix(base, requestsPrefix) && strings.Contains(base, "/") {
-		if quantity.MilliValue()%1000 != 0 {
+		if whole := resource.NewQuantity(quantity.Value(), quantity.Format); quantity.Cmp(*whole) != 0 {
 			return fmt.Errorf("%s is no whole number: %s come whole", quantity.String(), key)
 		}
 	}

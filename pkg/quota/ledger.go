@@ -42,6 +42,9 @@ type Seen struct {
 	Versions map[string]string
 	// Version is the version at which an object was seen; "" when it is not there.
 	Version func(types.UID) string
+	// Unserved says whether a kind that is not in Versions is known not to be served,
+	// later than the ledger was written; nil where all that is there was seen.
+	Unserved func(resource string) bool
 	// Gone holds the reservations, by request, of which the API server says that
 	// they led to nothing.
 	Gone map[types.UID]bool
@@ -53,7 +56,7 @@ type Seen struct {
 func (s Seen) Behind(group *Group) string {
 	for _, observed := range group.Status.Observed {
 		seen, ok := s.Versions[observed.Resource]
-		if ok && newer(observed.ResourceVersion, seen) {
+		if !ok && s.Unserved != nil && !s.Unserved(observed.Resource) || ok && newer(observed.ResourceVersion, seen) {
 			return observed.Resource
 		}
 	}
@@ -108,22 +111,16 @@ func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupRe
 	for _, reservation := range status.Reservations {
 		add(status.Used, project(reservation.Amounts, group.Spec.Hard))
 	}
-	status.Observed = observe(status.Observed, seen.Versions)
+	status.Observed = observe(seen.Versions)
 	setConditions(status, group.Generation, now)
 	return *status
 }
 
-// observe is the later of each kind's versions.
-func observe(observed []stowagev1alpha1.ObservedVersion, versions map[string]string) []stowagev1alpha1.ObservedVersion {
-	latest := maps.Clone(versions)
-	for _, old := range observed {
-		if version, ok := latest[old.Resource]; !ok || newer(old.ResourceVersion, version) {
-			latest[old.Resource] = old.ResourceVersion
-		}
-	}
-	out := make([]stowagev1alpha1.ObservedVersion, 0, len(latest))
-	for _, name := range slices.Sorted(maps.Keys(latest)) {
-		out = append(out, stowagev1alpha1.ObservedVersion{Resource: name, ResourceVersion: latest[name]})
+// observe lists how far each kind was seen, which is never behind what was listed before.
+func observe(versions map[string]string) []stowagev1alpha1.ObservedVersion {
+	out := make([]stowagev1alpha1.ObservedVersion, 0, len(versions))
+	for _, name := range slices.Sorted(maps.Keys(versions)) {
+		out = append(out, stowagev1alpha1.ObservedVersion{Resource: name, ResourceVersion: versions[name]})
 	}
 	return out
 }

@@ -98,13 +98,24 @@ func (t *Tree) idlest(group *Group, key corev1.ResourceName) (name string, left 
 		return "", left
 	}
 	for _, sibling := range t.children[group.Spec.ParentBizGroup] {
-		if _, ok := sibling.Spec.Hard[key]; !ok || sibling.Name == group.Name {
+		own, ok := spelled(sibling, key)
+		if !ok || sibling.Name == group.Name || !Counted(sibling) {
 			continue
 		}
-		idle := Left(sibling, key)
+		idle := Left(sibling, own)
 		if order := idle.Cmp(left); idle.Sign() > 0 && (order > 0 || order == 0 && sibling.Name < name) {
 			name, left = sibling.Name, idle
 		}
 	}
 	return name, left
+}
+
+// spelled is key as the group's hard has it: "cpu" for "requests.cpu".
+func spelled(group *Group, key corev1.ResourceName) (corev1.ResourceName, bool) {
+	for own := range group.Spec.Hard {
+		if Canonical(own) == Canonical(key) {
+			return own, true
+		}
+	}
+	return "", false
 }
