@@ -109,7 +109,7 @@ func podsOf(set workload.PodSet, opts Options) int64 {
 				pods++
 			}
 		}
-		surge += (pods*set.SurgePercent + 99) / 100
+		surge = min(surge+(pods*set.SurgePercent+99)/100, pods) // one on a node
 	}
 	if opts.Surge {
 		pods += surge

@@ -137,9 +137,12 @@ func equal(now, before, path string) string {
 	return field(now, path) + " == " + field(before, path)
 }
 
-// atMost says that the number at path is not above the one before.
+// atMost says that the number at path is not above the one before. What is no
+// number is not: the webhook says so, where the expression could only fail.
 func atMost(now, before, path string, absent int64) string {
-	return fmt.Sprintf("%s.orValue(%d) <= %s.orValue(%d)", field(now, path), absent, field(before, path), absent)
+	a := fmt.Sprintf("%s.orValue(%d)", field(now, path), absent)
+	b := fmt.Sprintf("%s.orValue(%d)", field(before, path), absent)
+	return fmt.Sprintf("type(%s) == int && type(%s) == int && %s <= %s", a, b, a, b)
 }
 
 // field is the optional value at path from variable; variable itself for the path

@@ -128,6 +128,7 @@ func TestGrows(t *testing.T) {
 		{"Pod", ``, `{spec: {containers: {"0": {image: busybox}}, activeDeadlineSeconds: 60}}`, same},
 		{"Rollout", ``, `{spec: {replicas: 6}}`, grows},
 		{"Rollout", ``, `{spec: {replicas: 4}}`, same},
+		{"Rollout", ``, `{spec: {replicas: many}}`, grows}, // The webhook says what is wrong.
 		{"Rollout", ``, `{spec: {strategy: {canary: null, blueGreen: {activeService: api}}}}`, grows},
 		{"Rollout", `{spec: {workloadRef: {name: api}}}`, `{spec: {workloadRef: null}}`, grows},
 		{"TFJob", ``, `{spec: {tfReplicaSpecs: {Worker: {replicas: 5}}}}`, grows},
