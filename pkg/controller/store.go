@@ -109,7 +109,7 @@ func (s *store) Update(obj any) error {
 	}
 	s.update(func(p *progress, t *touched) {
 		live := p.listed && newer(identity.GetResourceVersion(), p.head)
-		p.advance(identity.GetResourceVersion())
+		p.saw(identity.GetResourceVersion())
 		p.uids.Insert(identity.GetUID())
 		s.put(object, live, t)
 	})
@@ -124,7 +124,7 @@ func (s *store) Delete(obj any) error {
 	}
 	s.update(func(p *progress, t *touched) {
 		live := p.listed && newer(identity.GetResourceVersion(), p.head)
-		p.advance(identity.GetResourceVersion())
+		p.saw(identity.GetResourceVersion())
 		p.uids.Delete(identity.GetUID())
 		s.remove(identity.GetUID(), object, live, t)
 	})
@@ -143,6 +143,7 @@ func (s *store) Replace(list []any, version string) error {
 			}
 			gone.Delete(identity.GetUID())
 			p.uids.Insert(identity.GetUID())
+			p.saw(identity.GetResourceVersion())
 			s.put(object, false, t)
 		}
 		for uid := range gone {
@@ -179,6 +180,15 @@ func (s *store) UpdateResourceVersion(version string) {
 	}
 }
 
+// saw notes the version of something seen.
+func (p *progress) saw(version string) {
+	p.advance(version)
+	if newer(version, p.latest) {
+		p.latest = version
+	}
+}
+
+// advance notes that nothing up to version is missing.
 func (p *progress) advance(version string) {
 	p.news = time.Now()
 	if newer(version, p.version) {

@@ -34,7 +34,9 @@ type View struct {
 
 // progress is how far one kind was seen.
 type progress struct {
-	version string
+	// version is how far: nothing before it is missing. latest is the newest version
+	// that something seen had.
+	version, latest string
 	// head is the version that was the newest when watching began: what comes up to
 	// it has happened before.
 	head string
@@ -301,14 +303,18 @@ func (v *View) Count(group *quota.Group, gone map[types.UID]bool) (counted *quot
 }
 
 func (v *View) seen(group *quota.Group, gone map[types.UID]bool) quota.Seen {
-	versions := make(map[string]string, len(v.progress))
+	versions, latest := make(map[string]string, len(v.progress)), make(map[string]string, len(v.progress))
 	for resource, p := range v.progress {
 		versions[resource] = p.version
+		if p.latest != "" {
+			latest[resource] = p.latest
+		}
 	}
 	return quota.Seen{
 		Self:     v.index.SelfUsed(group),
 		Children: v.tree.ChildrenHard(group.Name),
 		Versions: versions,
+		Latest:   latest,
 		Version:  v.version,
 		Unserved: func(resource string) bool {
 			found, declared := v.unserved[resource]

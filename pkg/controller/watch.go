@@ -102,12 +102,12 @@ func (w *watcher) begin(ctx context.Context, targets []*target) error {
 		}
 	}
 	return wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
-		counted, err := lastCounted(ctx, targets[0].lister)
+		start, err := lastCounted(ctx, targets[0].lister)
 		for _, t := range targets {
 			if err != nil {
 				break
 			}
-			t.lister.start = counted[t.store.resource]
+			t.lister.start = start
 			err = w.open(ctx, t)
 		}
 		if err != nil {
@@ -131,27 +131,30 @@ func (w *watcher) open(ctx context.Context, t *target) error {
 	return nil
 }
 
-// lastCounted is how far every kind had been seen when the ledgers were written
-// that count hours: from there on, what happened to pods is not charged yet.
-func lastCounted(ctx context.Context, groups *lister) (map[string]string, error) {
+// lastCounted is the version of the cluster when the first of the ledgers was
+// written that count hours: from there on, what happened to pods is not charged in
+// all of them. Empty when none counts hours. (The kinds' versions are those of one
+// store, and the newest is that of the moment.)
+func lastCounted(ctx context.Context, groups *lister) (string, error) {
 	list, err := groups.ListWithContext(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	counted := map[string]string{}
+	first := ""
 	err = meta.EachListItem(list, func(item runtime.Object) error {
 		group := item.(*quota.Group)
-		if !quota.HasCash(group) {
-			return nil
-		}
+		latest := ""
 		for _, observed := range group.Status.Observed {
-			if earliest, ok := counted[observed.Resource]; !ok || newer(earliest, observed.ResourceVersion) {
-				counted[observed.Resource] = observed.ResourceVersion
+			if newer(observed.ResourceVersion, latest) {
+				latest = observed.ResourceVersion
 			}
+		}
+		if latest != "" && quota.HasCash(group) && (first == "" || newer(first, latest)) {
+			first = latest
 		}
 		return nil
 	})
-	return counted, err
+	return first, err
 }
 
 // watchWhileServed watches a target until ctx ends or it is no longer served.

@@ -40,6 +40,10 @@ type Seen struct {
 	Self, Children corev1.ResourceList
 	// Versions is how far each kind was seen, by resource ("deployments.apps").
 	Versions map[string]string
+	// Latest is the newest version of each kind that something seen had: the ledger
+	// notes this one, as others see the same thing, and may hear later that nothing
+	// came after it. nil where Versions are such.
+	Latest map[string]string
 	// Version is the version at which an object was seen; "" when it is not there.
 	Version func(types.UID) string
 	// Unserved says whether a kind that is not in Versions is known not to be served,
@@ -111,7 +115,10 @@ func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupRe
 	for _, reservation := range status.Reservations {
 		add(status.Used, project(reservation.Amounts, group.Spec.Hard))
 	}
-	status.Observed = observe(seen.Versions)
+	if seen.Latest == nil {
+		seen.Latest = seen.Versions
+	}
+	status.Observed = observe(seen.Latest)
 	setConditions(status, group.Generation, now)
 	return *status
 }

@@ -1,0 +1,180 @@
+package quota_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+func TestPodCharge(t *testing.T) {
+	sidecar := container("sidecar", list("cpu", "1"), nil)
+	sidecar.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
+	tests := map[string]struct {
+		spec   corev1.PodSpec
+		models workload.Models
+		want   map[string]string
+	}{
+		"nothing asked": {
+			spec: pod(nil),
+			want: map[string]string{"pods": "1"},
+		},
+		"requests default to limits": {
+			spec: pod(list("cpu", "2", "memory", "1Gi")),
+			want: map[string]string{"pods": "1", "limits.cpu": "2", "requests.cpu": "2", "limits.memory": "1Gi", "requests.memory": "1Gi"},
+		},
+		"requests of their own": {
+			spec: corev1.PodSpec{Containers: []corev1.Container{container("main", list("cpu", "2", "memory", "1Gi"), list("cpu", "500m"))}},
+			want: map[string]string{"pods": "1", "limits.cpu": "2", "requests.cpu": "500m", "limits.memory": "1Gi", "requests.memory": "1Gi"},
+		},
+		"requests alone": {
+			spec: corev1.PodSpec{Containers: []corev1.Container{container("main", nil, list("cpu", "1"))}},
+			want: map[string]string{"pods": "1", "requests.cpu": "1"},
+		},
+		"containers add up": {
+			spec: corev1.PodSpec{Containers: []corev1.Container{container("a", list("cpu", "1"), nil), container("b", list("cpu", "250m"), nil)}},
+			want: map[string]string{"pods": "1", "limits.cpu": "1250m", "requests.cpu": "1250m"},
+		},
+		"the largest init container": {
+			spec: corev1.PodSpec{
+				InitContainers: []corev1.Container{container("a", list("cpu", "4"), nil), container("b", list("cpu", "3"), nil)},
+				Containers:     []corev1.Container{container("main", list("cpu", "1"), nil)},
+			},
+			want: map[string]string{"pods": "1", "limits.cpu": "4", "requests.cpu": "4"},
+		},
+		"sidecars run beside the containers and later init containers": {
+			spec: corev1.PodSpec{
+				InitContainers: []corev1.Container{sidecar, container("init", list("cpu", "4"), nil)},
+				Containers:     []corev1.Container{container("main", list("cpu", "2"), nil)},
+			},
+			want: map[string]string{"pods": "1", "limits.cpu": "5", "requests.cpu": "5"},
+		},
+		"overhead": {
+			spec: corev1.PodSpec{Overhead: list("cpu", "250m"), Containers: []corev1.Container{container("main", list("cpu", "1"), nil)}},
+			want: map[string]string{"pods": "1", "limits.cpu": "1250m", "requests.cpu": "1250m"},
+		},
+		"resources of the pod": {
+			spec: corev1.PodSpec{
+				Resources:  &corev1.ResourceRequirements{Requests: list("cpu", "3"), Limits: list("cpu", "4")},
+				Containers: []corev1.Container{container("main", list("cpu", "1", "memory", "1Gi"), nil)},
+			},
+			want: map[string]string{"pods": "1", "limits.cpu": "4", "requests.cpu": "3", "limits.memory": "1Gi", "requests.memory": "1Gi"},
+		},
+		"extended resources and huge pages count as requests": {
+			spec: pod(list("nvidia.com/gpu", "2", "hugepages-2Mi", "64Mi")),
+			want: map[string]string{"pods": "1", "requests.nvidia.com/gpu": "2", "requests.hugepages-2Mi": "64Mi"},
+		},
+		"models, each for its resources": {
+			spec:   pod(list("cpu", "4", "memory", "1Gi", "nvidia.com/mig-1g.5gb", "2", "ephemeral-storage", "1Gi")),
+			models: workload.Models{CPU: "A4", GPU: "A30", Memory: "DDR5"},
+			want: map[string]string{
+				"pods": "1", "limits.cpu": "4", "requests.cpu": "4", "limits.cpu.A4": "4", "requests.cpu.A4": "4",
+				"limits.memory": "1Gi", "requests.memory": "1Gi", "limits.memory.DDR5": "1Gi", "requests.memory.DDR5": "1Gi",
+				"requests.nvidia.com/mig-1g.5gb": "2", "requests.nvidia.com/mig-1g.5gb.A30": "2",
+				"limits.ephemeral-storage": "1Gi", "requests.ephemeral-storage": "1Gi",
+			},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := quota.PodCharge(&corev1.Pod{Spec: test.spec}, test.models)
+			if diff := cmp.Diff(test.want, text(got)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPodChargeLeavesPodAlone(t *testing.T) {
+	p := &corev1.Pod{Spec: pod(list("cpu", "2"))}
+	before := p.DeepCopy()
+	quota.PodCharge(p, workload.Models{CPU: "A4"})
+	if diff := cmp.Diff(before, p, sameLists); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
+}
+
+// A pod that is being resized has, until that is done, the larger of both.
+func TestPodChargeOfResize(t *testing.T) {
+	p := &corev1.Pod{Spec: pod(list("cpu", "1"))}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", AllocatedResources: list("cpu", "3"),
+		Resources: &corev1.ResourceRequirements{Requests: list("cpu", "3")}}}
+	charge := quota.PodCharge(p, workload.Models{})
+	if got := charge["requests.cpu"]; got.String() != "3" {
+		t.Errorf("requests.cpu %s, want 3", &got)
+	}
+}
+
+func TestCharge(t *testing.T) {
+	node := func(name string, labels map[string]string, taints ...corev1.Taint) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Spec: corev1.NodeSpec{Taints: taints}}
+	}
+	nodes := []*corev1.Node{
+		node("plain", nil), node("gpu", map[string]string{"gpu": "yes"}),
+		node("kept", nil, corev1.Taint{Key: "kept", Effect: corev1.TaintEffectNoSchedule}),
+		node("cordoned", nil, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}),
+	}
+	template := func(spec corev1.PodSpec) *corev1.PodTemplateSpec { return &corev1.PodTemplateSpec{Spec: spec} }
+	oneCPU, onGPU := pod(list("cpu", "1")), pod(list("cpu", "1"))
+	onGPU.NodeSelector = map[string]string{"gpu": "yes"}
+	tests := map[string]struct {
+		sets                []workload.PodSet
+		suspended, finished bool
+		opts                quota.Options
+		want                map[string]string
+	}{
+		"replicas": {
+			sets: []workload.PodSet{{Replicas: 3, Template: template(oneCPU)}},
+			want: map[string]string{"pods": "3", "limits.cpu": "3", "requests.cpu": "3"},
+		},
+		"sets add up": {
+			sets: []workload.PodSet{{Replicas: 1, Template: template(oneCPU)}, {Replicas: 4, Template: template(pod(list("cpu", "500m")))}},
+			want: map[string]string{"pods": "5", "limits.cpu": "3", "requests.cpu": "3"},
+		},
+		"no replicas":     {sets: []workload.PodSet{{Template: template(oneCPU)}}, want: map[string]string{}},
+		"no sets":         {want: map[string]string{}},
+		"suspended":       {suspended: true, sets: []workload.PodSet{{Replicas: 3, Template: template(oneCPU)}}, want: map[string]string{}},
+		"finished":        {finished: true, sets: []workload.PodSet{{Replicas: 3, Template: template(oneCPU)}}, want: map[string]string{}},
+		"surge ignored":   {sets: []workload.PodSet{{Replicas: 4, Surge: 1, Template: template(oneCPU)}}, want: map[string]string{"pods": "4", "limits.cpu": "4", "requests.cpu": "4"}},
+		"surge counted":   {opts: quota.Options{Surge: true}, sets: []workload.PodSet{{Replicas: 4, Surge: 1, Template: template(oneCPU)}}, want: map[string]string{"pods": "5", "limits.cpu": "5", "requests.cpu": "5"}},
+		"eligible nodes":  {opts: quota.Options{Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, Template: template(oneCPU)}}, want: map[string]string{"pods": "3", "limits.cpu": "3", "requests.cpu": "3"}},
+		"selected nodes":  {opts: quota.Options{Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, Template: template(onGPU)}}, want: map[string]string{"pods": "1", "limits.cpu": "1", "requests.cpu": "1"}},
+		"no nodes known":  {sets: []workload.PodSet{{PerNode: true, Template: template(oneCPU)}}, want: map[string]string{}},
+		"surge of a node": {opts: quota.Options{Surge: true, Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, Surge: 1, Template: template(oneCPU)}}, want: map[string]string{"pods": "4", "limits.cpu": "4", "requests.cpu": "4"}},
+		"surge of nodes, in percent": {
+			opts: quota.Options{Surge: true, Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, SurgePercent: 34, Template: template(oneCPU)}},
+			want: map[string]string{"pods": "5", "limits.cpu": "5", "requests.cpu": "5"},
+		},
+		"surge of nodes ignored": {
+			opts: quota.Options{Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, SurgePercent: 34, Template: template(oneCPU)}},
+			want: map[string]string{"pods": "3", "limits.cpu": "3", "requests.cpu": "3"},
+		},
+		"no surge where no node is eligible": {
+			opts: quota.Options{Surge: true}, sets: []workload.PodSet{{PerNode: true, SurgePercent: 100, Template: template(oneCPU)}},
+			want: map[string]string{},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := &workload.Workload{PodSets: test.sets, Suspended: test.suspended, Finished: test.finished}
+			if diff := cmp.Diff(test.want, text(quota.Charge(w, test.opts))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	if charge := quota.Charge(nil, quota.Options{}); len(charge) > 0 {
+		t.Errorf("no workload is charged %v", charge)
+	}
+}
+
+func TestIncrease(t *testing.T) {
+	got := quota.Increase(list("a", "1", "b", "2", "c", "3"), list("a", "1500m", "b", "1", "d", "4", "c", "3"))
+	if diff := cmp.Diff(map[string]string{"a": "500m", "d": "4"}, text(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

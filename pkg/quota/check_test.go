@@ -1,0 +1,295 @@
+package quota_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// with is a changed copy of a workload.
+func with(w *workload.Workload, change func(*workload.Workload)) *workload.Workload {
+	out := *w
+	out.PodSets = append([]workload.PodSet(nil), w.PodSets...)
+	change(&out)
+	return &out
+}
+
+// scaled is w with another number of replicas.
+func scaled(w *workload.Workload, replicas int64) *workload.Workload {
+	return with(w, func(w *workload.Workload) { w.PodSets[0].Replicas = replicas })
+}
+
+func TestCheckWorkload(t *testing.T) {
+	tree := func() *quota.Tree {
+		return quota.NewTree([]*quota.Group{
+			newGroup("ai", "", list("limits.cpu", "100")),
+			withUsed(newGroup("nlp", "ai", list("limits.cpu", "10")), list("limits.cpu", "4")),
+			withUsed(newGroup("vision", "ai", list("limits.cpu", "40")), list("limits.cpu", "20")),
+			withUsed(newGroup("speech", "ai", list("limits.cpu", "40")), list("limits.cpu", "25")),
+			withUsed(newGroup("over", "", list("limits.cpu", "4", "pods", "100")), list("limits.cpu", "6", "pods", "3")),
+			withUsed(newGroup("models", "", list("limits.cpu", "10", "limits.cpu.A4", "4")), list("limits.cpu", "4", "limits.cpu.A4", "4")),
+			withUsed(newGroup("spent", "", list("cpu", "10", "cash/cpu", "100")), list("cash/cpu", "100")),
+			withUsed(newGroup("saving", "", list("cpu", "10", "cash/cpu", "100")), list("cash/cpu", "99999m")),
+			newGroup("aliases", "", list("cpu", "2", "memory", "1Gi")),
+			newGroup("gpus", "", list("requests.nvidia.com/mig-1g.5gb", "4", "requests.nvidia.com/mig-1g.5gb.A30", "2")),
+			newGroup("nothing", "", list("pods", "0")),
+		})
+	}
+	cores := func(group string, replicas int64, cpu string) *workload.Workload {
+		return deployment(t, group, replicas, pod(list("cpu", cpu)))
+	}
+	a4 := func(w *workload.Workload) *workload.Workload {
+		return with(w, func(w *workload.Workload) { w.Models.CPU = "A4" })
+	}
+	none := []string(nil)
+	tests := map[string]struct {
+		old, new *workload.Workload
+		want     []string // the reasons of the refusal
+	}{
+		"no group":      {new: cores("", 1000, "1"), want: none},
+		"fits exactly":  {new: cores("nlp", 6, "1"), want: none},
+		"not specified": {new: deployment(t, "nlp", 1, pod(nil)), want: []string{"group nlp: must specify limits.cpu for: main"}},
+		"the refusal of the specification": {
+			new:  cores("nlp", 8, "1500m"),
+			want: []string{"group nlp: limits.cpu: needs 12, 6 of 10 left (short 6); largest that fits: 4 replicas; sibling vision has 20 idle"},
+		},
+		"one replica fits": {
+			new:  cores("nlp", 2, "4"),
+			want: []string{"group nlp: limits.cpu: needs 8, 6 of 10 left (short 2); largest that fits: 1 replica; sibling vision has 20 idle"},
+		},
+		"none fits": {
+			new:  cores("nlp", 1, "8"),
+			want: []string{"group nlp: limits.cpu: needs 8, 6 of 10 left (short 2); largest that fits: 0 replicas; sibling vision has 20 idle"},
+		},
+		"grows by what is left": {old: cores("nlp", 4, "1"), new: cores("nlp", 10, "1"), want: none},
+		"grows by more": {
+			old: cores("nlp", 4, "1"), new: cores("nlp", 11, "1"),
+			want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 10 replicas; sibling vision has 20 idle"},
+		},
+		"a larger template grows too": {
+			old: cores("nlp", 4, "1"), new: cores("nlp", 4, "3"),
+			want: []string{"group nlp: limits.cpu: needs 8, 6 of 10 left (short 2); largest that fits: 3 replicas; sibling vision has 20 idle"},
+		},
+		"more replicas of a smaller template": {old: cores("nlp", 4, "1"), new: cores("nlp", 8, "500m"), want: none},
+		"resumed": {
+			old: with(cores("nlp", 8, "1"), func(w *workload.Workload) { w.Suspended = true }), new: cores("nlp", 8, "1"),
+			want: []string{"group nlp: limits.cpu: needs 8, 6 of 10 left (short 2); largest that fits: 6 replicas; sibling vision has 20 idle"},
+		},
+		"suspended":                   {new: with(cores("nlp", 800, "1"), func(w *workload.Workload) { w.Suspended = true }), want: none},
+		"unchanged while over":        {old: cores("over", 6, "1"), new: cores("over", 6, "1"), want: none},
+		"scaled down while over":      {old: cores("over", 6, "1"), new: cores("over", 5, "1"), want: none},
+		"scaled to nothing":           {old: cores("over", 6, "1"), new: cores("over", 0, "1"), want: none},
+		"another key while over":      {old: cores("over", 1, "2"), new: cores("over", 2, "1"), want: none},
+		"any growth while over":       {old: cores("over", 6, "1"), new: cores("over", 7, "1"), want: []string{"group over: limits.cpu: needs 1, -2 of 4 left (short 3); largest that fits: 4 replicas"}},
+		"created while over":          {new: cores("over", 1, "100m"), want: []string{"group over: limits.cpu: needs 100m, -2 of 4 left (short 2100m); largest that fits: 0 replicas"}},
+		"moved out of an over group":  {old: cores("over", 6, "1"), new: cores("nlp", 6, "1"), want: none},
+		"moved into a group in full":  {old: cores("vision", 7, "1"), new: cores("nlp", 7, "1"), want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 20 idle"}},
+		"moved and shrunk still pays": {old: cores("vision", 9, "1"), new: cores("nlp", 7, "1"), want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 20 idle"}},
+		"leaves its group":            {old: cores("over", 6, "1"), new: cores("", 60, "1"), want: none},
+		"no such group": {
+			new:  cores("nlpp", 1, "1"),
+			want: []string{`label biz.group.resource.quota: there is no group "nlpp"; did you mean "nlp"?`},
+		},
+		"no such group, nor one alike":       {new: cores("frontend-team", 1, "1"), want: []string{`label biz.group.resource.quota: there is no group "frontend-team"`}},
+		"moved to no such group":             {old: cores("over", 6, "1"), new: cores("frontend-team", 1, "1"), want: []string{`label biz.group.resource.quota: there is no group "frontend-team"`}},
+		"grows in a group that is gone":      {old: cores("frontend-team", 6, "1"), new: cores("frontend-team", 7, "1"), want: []string{`label biz.group.resource.quota: there is no group "frontend-team"`}},
+		"shrinks in a group that is gone":    {old: cores("frontend-team", 6, "1"), new: cores("frontend-team", 5, "1"), want: none},
+		"A4 is full, other models are not":   {new: cores("models", 6, "1"), want: none},
+		"another model":                      {new: with(cores("models", 6, "1"), func(w *workload.Workload) { w.Models.CPU = "A3" }), want: none},
+		"A4 is full":                         {new: a4(cores("models", 1, "1")), want: []string{"group models: limits.cpu.A4: needs 1, 0 of 4 left (short 1); largest that fits: 0 replicas"}},
+		"the model changes":                  {old: cores("models", 2, "1"), new: a4(cores("models", 2, "1")), want: []string{"group models: limits.cpu.A4: needs 2, 0 of 4 left (short 2); largest that fits: 0 replicas"}},
+		"cash is used up":                    {new: cores("spent", 1, "1"), want: []string{"group spent: cash/cpu: used up, 100 of 100"}},
+		"grows when cash is used up":         {old: cores("spent", 1, "1"), new: cores("spent", 2, "1"), want: []string{"group spent: cash/cpu: used up, 100 of 100"}},
+		"unchanged when cash is used up":     {old: cores("spent", 2, "1"), new: cores("spent", 2, "1"), want: none},
+		"shrinks when cash is used up":       {old: cores("spent", 2, "1"), new: cores("spent", 1, "1"), want: none},
+		"a little cash is left":              {new: cores("saving", 10, "1"), want: none},
+		"short names mean requests":          {new: deployment(t, "aliases", 3, pod(list("cpu", "1", "memory", "100Mi"))), want: []string{"group aliases: cpu: needs 3, 2 of 2 left (short 1); largest that fits: 2 replicas"}},
+		"short names are asked for in full":  {new: deployment(t, "aliases", 1, pod(nil)), want: []string{"group aliases: must specify requests.cpu for: main", "group aliases: must specify requests.memory for: main"}},
+		"names with dots":                    {new: deployment(t, "gpus", 4, pod(list("nvidia.com/mig-1g.5gb", "1"))), want: none},
+		"a model of names with dots":         {new: with(deployment(t, "gpus", 3, pod(list("nvidia.com/mig-1g.5gb", "1"))), func(w *workload.Workload) { w.Models.GPU = "A30" }), want: []string{"group gpus: requests.nvidia.com/mig-1g.5gb.A30: needs 3, 2 of 2 left (short 1); largest that fits: 2 replicas"}},
+		"an extended resource may be absent": {new: deployment(t, "gpus", 4, pod(nil)), want: none},
+		"no pods at all":                     {new: deployment(t, "nothing", 1, pod(nil)), want: []string{"group nothing: pods: needs 1, 0 of 0 left (short 1); largest that fits: 0 replicas"}},
+		"as many pods as none":               {new: deployment(t, "nothing", 0, pod(nil)), want: none},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			check := tree().CheckWorkload(quota.Change{Old: test.old, New: test.new})
+			if diff := cmp.Diff(test.want, check.Reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("reasons: -want +got:\n%s", diff)
+			}
+			if check.Allowed != (len(test.want) == 0) || check.Group != test.new.Group {
+				t.Errorf("allowed %t, group %q", check.Allowed, check.Group)
+			}
+		})
+	}
+}
+
+// Every short key has its line, in the order of keys; the model's use is the base's too.
+func TestCheckWorkloadManyKeys(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{newGroup("nlp", "", list("limits.cpu", "10", "limits.cpu.A4", "4", "pods", "50"))})
+	w := with(deployment(t, "nlp", 12, pod(list("cpu", "1"))), func(w *workload.Workload) { w.Models.CPU = "A4" })
+	want := &reportv1alpha1.QuotaCheck{
+		TypeMeta: metav1.TypeMeta{APIVersion: "report.stowage.dev/v1alpha1", Kind: "QuotaCheck"},
+		Object:   "default/deployment.apps/web", Group: "nlp",
+		Exceeded: []reportv1alpha1.QuotaExceeded{
+			{Key: "limits.cpu", Needs: resource.MustParse("12"), Left: resource.MustParse("10"), Short: resource.MustParse("2"), Hard: resource.MustParse("10"), LargestFit: ptr.To[int64](10)},
+			{Key: "limits.cpu.A4", Needs: resource.MustParse("12"), Left: resource.MustParse("4"), Short: resource.MustParse("8"), Hard: resource.MustParse("4"), LargestFit: ptr.To[int64](4)},
+		},
+		Reasons: []string{
+			"group nlp: limits.cpu: needs 12, 10 of 10 left (short 2); largest that fits: 10 replicas",
+			"group nlp: limits.cpu.A4: needs 12, 4 of 4 left (short 8); largest that fits: 4 replicas",
+		},
+		Warnings: []string{},
+	}
+	got := tree.CheckWorkload(quota.Change{New: w})
+	if diff := cmp.Diff(want, got, sameLists, cmpopts.IgnoreFields(reportv1alpha1.QuotaCheck{}, "TypeMeta")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got.Kind != "QuotaCheck" {
+		t.Errorf("kind %q", got.Kind)
+	}
+}
+
+// A group of 10 cores, 4 of them on A4: 4 cores on A4 count in both; then A4 is
+// full, and 6 cores of other models fit, one by one.
+func TestModelKeys(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "10", "limits.cpu.A4", "4"))
+	tree := quota.NewTree([]*quota.Group{group})
+	admit := func(w *workload.Workload) bool {
+		c := quota.Change{New: w}
+		if !tree.CheckWorkload(c).Allowed {
+			return false
+		}
+		reserve(group, "request-"+w.Name, w.Name, "", c.Growth(group))
+		return true
+	}
+	named := func(name, model string, replicas int64) *workload.Workload {
+		return with(deployment(t, "nlp", replicas, pod(list("cpu", "1"))), func(w *workload.Workload) { w.Name, w.Models.CPU = name, model })
+	}
+	if !admit(named("a", "A4", 4)) {
+		t.Fatal("4 cores on A4 do not fit 4 of 10")
+	}
+	if diff := cmp.Diff(map[string]string{"limits.cpu": "4", "limits.cpu.A4": "4"}, text(group.Status.Used)); diff != "" {
+		t.Errorf("used: -want +got:\n%s", diff)
+	}
+	if admit(named("b", "A4", 1)) {
+		t.Error("a fifth core on A4 was admitted")
+	}
+	if !admit(named("c", "A3", 5)) || !admit(named("d", "", 1)) {
+		t.Error("6 cores of other models were not admitted")
+	}
+	if admit(named("e", "", 1)) {
+		t.Error("an eleventh core was admitted")
+	}
+}
+
+// A group of 10 cores with 1 in use: of two workloads of 5, one fits.
+func TestTwoOfFive(t *testing.T) {
+	group := withUsed(newGroup("nlp", "", list("limits.cpu", "10")), list("limits.cpu", "1"))
+	tree := quota.NewTree([]*quota.Group{group})
+	change := quota.Change{New: deployment(t, "nlp", 5, pod(list("cpu", "1")))}
+	if check := tree.CheckWorkload(change); !check.Allowed {
+		t.Fatalf("the first: %v", check.Reasons)
+	}
+	reserve(group, "first", "a", "", change.Growth(group))
+	want := []string{"group nlp: limits.cpu: needs 5, 4 of 10 left (short 1); largest that fits: 4 replicas"}
+	if diff := cmp.Diff(want, tree.CheckWorkload(change).Reasons); diff != "" {
+		t.Errorf("the second: -want +got:\n%s", diff)
+	}
+}
+
+func TestMustSpecify(t *testing.T) {
+	two := func(limits, init corev1.ResourceList) corev1.PodSpec {
+		return corev1.PodSpec{
+			InitContainers: []corev1.Container{container("init", init, nil)},
+			Containers:     []corev1.Container{container("main", limits, nil), container("aside", limits, nil)},
+		}
+	}
+	ofPod := pod(nil)
+	ofPod.Resources = &corev1.ResourceRequirements{Limits: list("cpu", "1")}
+	tests := map[string]struct {
+		hard  corev1.ResourceList
+		spec  corev1.PodSpec
+		model string
+		want  []string
+	}{
+		"given":                    {hard: list("limits.cpu", "10"), spec: two(list("cpu", "1"), list("cpu", "1"))},
+		"every container":          {hard: list("limits.cpu", "10"), spec: two(nil, nil), want: []string{"group g: must specify limits.cpu for: aside,init,main"}},
+		"init containers too":      {hard: list("limits.cpu", "10"), spec: two(list("cpu", "1"), nil), want: []string{"group g: must specify limits.cpu for: init"}},
+		"for the pod":              {hard: list("limits.cpu", "10"), spec: ofPod},
+		"not limited":              {hard: list("pods", "10"), spec: two(nil, nil)},
+		"a limit is a request":     {hard: list("requests.cpu", "10"), spec: pod(list("cpu", "1"))},
+		"a request is no limit":    {hard: list("limits.cpu", "10"), spec: corev1.PodSpec{Containers: []corev1.Container{container("main", nil, list("cpu", "1"))}}, want: []string{"group g: must specify limits.cpu for: main"}},
+		"hours need it too":        {hard: list("cash/limits.cpu", "10"), spec: pod(nil), want: []string{"group g: must specify limits.cpu for: main"}},
+		"its model's key":          {hard: list("limits.cpu.A4", "10"), spec: pod(nil), model: "A4", want: []string{"group g: must specify limits.cpu for: main"}},
+		"another model's key":      {hard: list("limits.cpu.A4", "10"), spec: pod(nil), model: "A3"},
+		"limits before requests":   {hard: list("memory", "1Gi", "limits.memory", "1Gi"), spec: pod(nil), want: []string{"group g: must specify limits.memory for: main", "group g: must specify requests.memory for: main"}},
+		"not of extended resource": {hard: list("requests.nvidia.com/gpu", "10"), spec: pod(nil)},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			tree := quota.NewTree([]*quota.Group{newGroup("g", "", test.hard)})
+			w := with(deployment(t, "g", 1, test.spec), func(w *workload.Workload) { w.Models.CPU = test.model })
+			if diff := cmp.Diff(test.want, tree.CheckWorkload(quota.Change{New: w}).Reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if check := tree.CheckWorkload(quota.Change{Old: w, New: scaled(w, 0)}); !check.Allowed {
+				t.Errorf("scaled down: %v", check.Reasons)
+			}
+		})
+	}
+}
+
+func TestLargestFitOnlyWhereThereIsOne(t *testing.T) {
+	group := newGroup("g", "", list("limits.cpu", "3"))
+	surging := newGroup("surging", "", list("limits.cpu", "3"))
+	surging.Spec.Surge = stowagev1alpha1.SurgeCount
+	tree := quota.NewTree([]*quota.Group{group, surging})
+	of := func(resource, group string, set workload.PodSet) *workload.Workload {
+		set.Template = &corev1.PodTemplateSpec{Spec: pod(list("cpu", "1"))}
+		return &workload.Workload{Kind: kindOf(t, resource), Name: "w", Group: group, PodSets: []workload.PodSet{set}}
+	}
+	nodes := []*corev1.Node{{}, {}, {}, {}}
+	for i, node := range nodes {
+		node.Name = string(rune('a' + i))
+	}
+	for name, test := range map[string]struct {
+		w    *workload.Workload
+		want *int64
+	}{
+		"a StatefulSet":               {of("statefulsets.apps", "g", workload.PodSet{Replicas: 4}), ptr.To[int64](3)},
+		"a Job":                       {of("jobs.batch", "g", workload.PodSet{Replicas: 4}), ptr.To[int64](3)},
+		"a DaemonSet":                 {of("daemonsets.apps", "g", workload.PodSet{PerNode: true}), nil},
+		"a Deployment":                {of("deployments.apps", "surging", workload.PodSet{Replicas: 4}), ptr.To[int64](3)},
+		"a Deployment with its surge": {of("deployments.apps", "surging", workload.PodSet{Replicas: 3, Surge: 1}), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := tree.CheckWorkload(quota.Change{New: test.w, Nodes: nodes})
+			if len(check.Exceeded) != 1 {
+				t.Fatalf("exceeded: %+v", check.Exceeded)
+			}
+			if diff := cmp.Diff(test.want, check.Exceeded[0].LargestFit); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCashUsedUpSaysWhenItRefills(t *testing.T) {
+	group := withUsed(newGroup("nlp", "", list("cash/limits.cpu", "100")), list("cash/limits.cpu", "100.126"))
+	group.Spec.Refill = &stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "Asia/Shanghai"}
+	check := quota.NewTree([]*quota.Group{group}).CheckWorkload(quota.Change{New: deployment(t, "nlp", 1, pod(list("cpu", "1")))})
+	if want := `group nlp: cash/limits.cpu: used up, 100.13 of 100; refills at "0 0 * * 1" Asia/Shanghai`; quota.Text(check) != want {
+		t.Errorf("got  %s\nwant %s", quota.Text(check), want)
+	}
+}

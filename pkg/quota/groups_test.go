@@ -1,0 +1,282 @@
+package quota_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+func TestCheckCreate(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{
+		withUsed(newGroup("ai", "", list("limits.cpu", "10", "cash/limits.cpu", "100")), list("limits.cpu", "4", "cash/limits.cpu", "30")),
+		newGroup("vision", "ai", list("limits.cpu", "8", "cash/limits.cpu", "1")),
+		newGroup("short", "", list("cpu", "10")),
+	})
+	tests := map[string]struct {
+		parent         string
+		hard           corev1.ResourceList
+		reasons, warns []string
+	}{
+		"a root":                    {hard: list("limits.cpu", "1000000")},
+		"what the parent has left":  {parent: "ai", hard: list("limits.cpu", "6", "cash/limits.cpu", "70")},
+		"nothing of what it has":    {parent: "ai", hard: list("limits.cpu", "0", "cash/limits.cpu", "0")},
+		"keys of its own":           {parent: "ai", hard: list("limits.cpu", "1", "cash/limits.cpu", "1", "pods", "5000", "limits.cpu.A4", "1")},
+		"another spelling":          {parent: "short", hard: list("requests.cpu", "10")},
+		"too much in any spelling":  {parent: "short", hard: list("requests.cpu", "11"), reasons: []string{"group short: cpu: needs 11, 10 of 10 left (short 1)"}},
+		"more than the parent left": {parent: "ai", hard: list("limits.cpu", "7", "cash/limits.cpu", "1"), reasons: []string{"group ai: limits.cpu: needs 7, 6 of 10 left (short 1)"}},
+		"more hours than it left":   {parent: "ai", hard: list("limits.cpu", "1", "cash/limits.cpu", "71"), reasons: []string{"group ai: cash/limits.cpu: needs 71, 70 of 100 left (short 1)"}},
+		"lacks keys of the parent": {parent: "ai", hard: list("pods", "1"), reasons: []string{
+			"spec.hard: lacks cash/limits.cpu, which its parent ai has: give every key of the parent",
+			"spec.hard: lacks limits.cpu, which its parent ai has: give every key of the parent",
+		}},
+		"no such parent":            {parent: "ia", hard: list("limits.cpu", "1"), reasons: []string{`spec.parentBizGroup: there is no group "ia"; did you mean "ai"?`}},
+		"its own parent":            {parent: "new", hard: list("limits.cpu", "1"), reasons: []string{"spec.parentBizGroup: a group cannot be its own parent; leave it empty for a root"}},
+		"a model above all models":  {hard: list("limits.cpu", "10", "limits.cpu.A4", "100"), warns: []string{"spec.hard[limits.cpu.A4]: 100 is above limits.cpu (10), which counts the same use: it never limits anything"}},
+		"a model of as much as all": {hard: list("limits.cpu", "10", "limits.cpu.A4", "10")},
+		"a model and nothing else":  {hard: list("limits.cpu.A4", "10")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			check := tree.CheckCreate(newGroup("new", test.parent, test.hard))
+			if diff := cmp.Diff(test.reasons, check.Reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("reasons: -want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff(test.warns, check.Warnings, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings: -want +got:\n%s", diff)
+			}
+			if check.Allowed != (len(test.reasons) == 0) || check.Object != "bizgroupresourcequota.stowage.dev/new" || check.Group != test.parent {
+				t.Errorf("allowed %t, object %q, group %q", check.Allowed, check.Object, check.Group)
+			}
+		})
+	}
+}
+
+// A4 at 100 above cpu at 10 is allowed, and cpu is what limits it.
+func TestPointlessModelKeyNeverLimits(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "10", "limits.cpu.A4", "100"))
+	w := deployment(t, "nlp", 11, pod(list("cpu", "1")))
+	w.Models.CPU = "A4"
+	want := []string{"group nlp: limits.cpu: needs 11, 10 of 10 left (short 1); largest that fits: 10 replicas"}
+	if diff := cmp.Diff(want, quota.NewTree([]*quota.Group{group}).CheckWorkload(quota.Change{New: w}).Reasons); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestCheckUpdate(t *testing.T) {
+	tree := func() *quota.Tree {
+		pending := newGroup("busy", "", list("limits.cpu", "10"))
+		quota.Reserve(pending, stowagev1alpha1.Reservation{
+			UID: "r1", Object: stowagev1alpha1.ObjectReference{Resource: quota.GroupResource, Name: "unborn", UID: "u"}, Amounts: list("limits.cpu", "1"),
+		})
+		quota.Reserve(pending, stowagev1alpha1.Reservation{
+			UID: "r2", Object: stowagev1alpha1.ObjectReference{Resource: quota.GroupResource, Name: "prepared", UID: "v"}, Amounts: list("limits.cpu", "1", "pods", "5"),
+		})
+		return quota.NewTree([]*quota.Group{
+			withUsed(newGroup("ai", "", list("limits.cpu", "20")), list("limits.cpu", "14")),
+			withUsed(newGroup("nlp", "ai", list("limits.cpu", "10")), list("limits.cpu", "7")),
+			newGroup("vision", "ai", list("limits.cpu", "4", "pods", "10")),
+			newGroup("orphan", "gone", list("limits.cpu", "4")),
+			newGroup("aliases", "", list("cpu", "10")),
+			newGroup("child", "aliases", list("cpu", "1")),
+			pending,
+		})
+	}
+	tests := map[string]struct {
+		name           string
+		change         func(*quota.Group)
+		reasons, warns []string
+	}{
+		"nothing":                        {name: "nlp", change: func(*quota.Group) {}},
+		"as much more as the parent has": {name: "nlp", change: func(g *quota.Group) { g.Spec.Hard = list("limits.cpu", "16") }},
+		"more than that": {name: "nlp", change: func(g *quota.Group) { g.Spec.Hard = list("limits.cpu", "17") },
+			reasons: []string{"group ai: limits.cpu: needs 7, 6 of 20 left (short 1)"}},
+		"less": {name: "nlp", change: func(g *quota.Group) { g.Spec.Hard = list("limits.cpu", "7") }},
+		"less than used": {name: "nlp", change: func(g *quota.Group) { g.Spec.Hard = list("limits.cpu", "6500m") },
+			warns: []string{"spec.hard[limits.cpu]: 6500m is below the 7 in use: nothing new is admitted until it fits"}},
+		"a key that the parent lacks": {name: "nlp", change: func(g *quota.Group) { g.Spec.Hard["pods"] = list("pods", "5")["pods"] }},
+		"without a key of the parent": {name: "nlp", change: func(g *quota.Group) { g.Spec.Hard = list("pods", "5") },
+			reasons: []string{"spec.hard: lacks limits.cpu, which its parent ai has: give every key of the parent"}},
+		"no parent any more": {name: "nlp", change: func(g *quota.Group) { g.Spec.ParentBizGroup = "" },
+			reasons: []string{`spec.parentBizGroup: never changes (it is "ai"): create a new group under "" and move the workloads there`}},
+		"a parent that is gone": {name: "orphan", change: func(g *quota.Group) { g.Spec.Hard = list("limits.cpu", "400") }},
+		"a key that children lack": {name: "ai", change: func(g *quota.Group) { g.Spec.Hard["pods"] = list("pods", "5")["pods"] },
+			reasons: []string{"spec.hard: a new key must be in every child first: pods is not in nlp"}},
+		"another spelling is no new key": {name: "aliases", change: func(g *quota.Group) { g.Spec.Hard = list("requests.cpu", "10") }},
+		"a key that a child on its way lacks": {name: "busy", change: func(g *quota.Group) { g.Spec.Hard["pods"] = list("pods", "5")["pods"] },
+			reasons: []string{"spec.hard: a new key must be in every child first: pods is not in unborn"}},
+		"only its labels": {name: "nlp", change: func(g *quota.Group) { g.Labels = map[string]string{"a": "b"} }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			tree := tree()
+			old := tree.Group(test.name)
+			changed := old.DeepCopy()
+			test.change(changed)
+			check := tree.CheckUpdate(old, changed)
+			if diff := cmp.Diff(test.reasons, check.Reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("reasons: -want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff(test.warns, check.Warnings, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings: -want +got:\n%s", diff)
+			}
+			if check.Allowed != (len(test.reasons) == 0) {
+				t.Errorf("allowed %t", check.Allowed)
+			}
+		})
+	}
+}
+
+func TestCheckUpdateNamesEveryChildThatLacksAKey(t *testing.T) {
+	children := []*quota.Group{newGroup("ai", "", list("limits.cpu", "20"))}
+	for _, name := range []string{"c", "a", "b"} {
+		children = append(children, newGroup(name, "ai", list("limits.cpu", "1")))
+	}
+	tree := quota.NewTree(children)
+	changed := tree.Group("ai").DeepCopy()
+	changed.Spec.Hard["memory"] = list("memory", "1Gi")["memory"]
+	want := []string{"spec.hard: a new key must be in every child first: memory is not in a, b, c"}
+	if diff := cmp.Diff(want, tree.CheckUpdate(tree.Group("ai"), changed).Reasons); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		child := tree.Group(name).DeepCopy()
+		child.Spec.Hard["requests.memory"] = list("memory", "0")["memory"]
+		tree.Put(child)
+	}
+	if check := tree.CheckUpdate(tree.Group("ai"), changed); !check.Allowed {
+		t.Errorf("with the key in every child: %v", check.Reasons)
+	}
+}
+
+func TestCheckDelete(t *testing.T) {
+	allowed := func(g *quota.Group) *quota.Group {
+		g.Annotations = map[string]string{stowagev1alpha1.DeleteWithWorkloadsAnnotation: "true"}
+		return g
+	}
+	reserved := newGroup("reserved", "", list("limits.cpu", "10"))
+	reserve(reserved, "request", "web", "", list("limits.cpu", "3", "requests.cpu", "3"))
+	expecting := newGroup("expecting", "", list("limits.cpu", "10"))
+	quota.Reserve(expecting, stowagev1alpha1.Reservation{
+		UID: "r", Object: stowagev1alpha1.ObjectReference{Resource: quota.GroupResource, Name: "unborn", UID: "u"}, Amounts: list("limits.cpu", "1"),
+	})
+	tests := map[string]struct {
+		group   *quota.Group
+		reasons []string
+	}{
+		"a leaf":              {group: newGroup("leaf", "ai", list("limits.cpu", "1"))},
+		"a leaf that is used": {group: withUsed(newGroup("leaf", "ai", list("limits.cpu", "5", "pods", "9")), list("limits.cpu", "4", "pods", "2")), reasons: []string{"group leaf: workloads charge it (limits.cpu 4, pods 2): delete or move them first, or annotate it stowage.dev/delete-with-workloads=true"}},
+		"hours are history":   {group: withUsed(newGroup("leaf", "ai", list("cash/limits.cpu", "5")), list("cash/limits.cpu", "4"))},
+		"allowed though used": {group: allowed(withUsed(newGroup("leaf", "ai", list("limits.cpu", "5")), list("limits.cpu", "4")))},
+		"about to be used":    {group: reserved, reasons: []string{"group reserved: workloads charge it (limits.cpu 3): delete or move them first, or annotate it stowage.dev/delete-with-workloads=true"}},
+		"has children":        {group: newGroup("ai", "", list("limits.cpu", "10")), reasons: []string{"group ai: has children (nlp, vision): only a leaf can be deleted; delete them first"}},
+		"has children, and is allowed to go with workloads": {group: allowed(newGroup("ai", "", list("limits.cpu", "10"))), reasons: []string{"group ai: has children (nlp, vision): only a leaf can be deleted; delete them first"}},
+		"about to have a child":                             {group: expecting, reasons: []string{"group expecting: has children (unborn): only a leaf can be deleted; delete them first"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			tree := quota.NewTree([]*quota.Group{newGroup("vision", "ai", list("limits.cpu", "1")), newGroup("nlp", "ai", list("limits.cpu", "1")), test.group})
+			check := tree.CheckDelete(test.group)
+			if diff := cmp.Diff(test.reasons, check.Reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if check.Allowed != (len(test.reasons) == 0) {
+				t.Errorf("allowed %t", check.Allowed)
+			}
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	tests := map[string]struct {
+		spec stowagev1alpha1.BizGroupResourceQuotaSpec
+		want []string // what each problem starts with or has
+	}{
+		"all of the specification's example": {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{
+			ParentBizGroup: "ai",
+			Hard: list("limits.cpu", "10", "limits.cpu.A4", "4", "limits.memory", "64Gi", "requests.nvidia.com/gpu", "8", "requests.nvidia.com/gpu.A30", "2",
+				"pods", "50", "cash/limits.cpu", "100", "cash/requests.nvidia.com/gpu.A30", "1000"),
+			Refill: &stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "Asia/Shanghai"},
+			Allow:  &stowagev1alpha1.Allow{Namespaces: []string{"nlp-*"}},
+		}},
+		"no hard":              {want: []string{"spec.hard: must have at least one key, such as limits.cpu"}},
+		"an unknown key":       {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limit.cpu", "1")}, want: []string{`did you mean "limits.cpu"?`}},
+		"another unknown key":  {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("request.memory", "1")}, want: []string{`did you mean "requests.memory"?`}},
+		"an unknown cash key":  {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cash/limit.cpu", "1")}, want: []string{`did you mean "cash/limits.cpu"?`}},
+		"a key like none":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("count/configmaps.v1", "1")}, want: []string{"spec.hard[count/configmaps.v1]: unknown key: want"}},
+		"a negative amount":    {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limits.cpu", "-1")}, want: []string{"spec.hard[limits.cpu]: -1 is negative: want 0 or more"}},
+		"half a GPU":           {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("requests.nvidia.com/gpu", "500m")}, want: []string{"spec.hard[requests.nvidia.com/gpu]: 500m is no whole number"}},
+		"one thing twice":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cpu", "1", "requests.cpu", "1")}, want: []string{"spec.hard[requests.cpu]: means the same as cpu: give one of them"}},
+		"hours of it twice":    {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cash/cpu.A4", "1", "cash/requests.cpu.A4", "1")}, want: []string{"means the same as cash/cpu.A4"}},
+		"every field is named": {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("nope", "1", "pods", "-1")}, want: []string{"spec.hard[nope]", "spec.hard[pods]"}},
+		"its own parent":       {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{ParentBizGroup: "nlp", Hard: list("pods", "1")}, want: []string{"spec.parentBizGroup: a group cannot be its own parent"}},
+		"a broken pattern": {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("pods", "1"), Allow: &stowagev1alpha1.Allow{Namespaces: []string{"nlp-*", "nlp-["}}},
+			want: []string{`spec.allow.namespaces[1]: "nlp-[" is no shell pattern`}},
+		"a broken schedule": {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("pods", "1"), Refill: &stowagev1alpha1.Refill{Schedule: "monday"}},
+			want: []string{`spec.refill.schedule: "monday"`}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			group := newGroup("nlp", "", nil)
+			group.Spec = test.spec
+			problems := quota.Validate(group)
+			if len(problems) != len(test.want) {
+				t.Fatalf("got %q, want %q", problems, test.want)
+			}
+			for i, problem := range problems {
+				if !strings.Contains(problem, test.want[i]) || strings.Contains(problem, "\n") {
+					t.Errorf("got %q, want one line with %q", problem, test.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestParseRefill(t *testing.T) {
+	for _, refill := range []stowagev1alpha1.Refill{
+		{Schedule: "0 0 * * 1"}, {Schedule: "0 0 1 * *", TimeZone: "Asia/Shanghai"}, {Schedule: "@weekly"}, {Schedule: "*/5 * * * *", TimeZone: "UTC"}, {Schedule: "0 0 29 2 *"},
+	} {
+		if _, err := quota.ParseRefill(&refill); err != nil {
+			t.Errorf("%+v: %v", refill, err)
+		}
+	}
+	for _, test := range []struct {
+		refill stowagev1alpha1.Refill
+		want   string
+	}{
+		{stowagev1alpha1.Refill{}, "want five Cron fields"},
+		{stowagev1alpha1.Refill{Schedule: "0 0 * * 1 2026"}, "want five Cron fields"},
+		{stowagev1alpha1.Refill{Schedule: "0 24 * * *"}, "want five Cron fields"},
+		{stowagev1alpha1.Refill{Schedule: "0 0 30 2 *"}, "never comes"},
+		{stowagev1alpha1.Refill{Schedule: "TZ=Asia/Shanghai 0 0 * * 1"}, "give the time zone in spec.refill.timeZone"},
+		{stowagev1alpha1.Refill{Schedule: "CRON_TZ=Asia/Shanghai 0 0 * * 1"}, "give the time zone in spec.refill.timeZone"},
+		{stowagev1alpha1.Refill{Schedule: "@every 168h"}, "spec.refill.schedule"}, // since when?
+		{stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "Asia/Peking"}, "spec.refill.timeZone"},
+		{stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "Local"}, "spec.refill.timeZone"},
+		{stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "../../etc/passwd"}, "spec.refill.timeZone"},
+	} {
+		if _, err := quota.ParseRefill(&test.refill); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: got %v, want an error with %q", test.refill, err, test.want)
+		}
+	}
+}
+
+func TestAllows(t *testing.T) {
+	group := newGroup("nlp", "", list("pods", "1"))
+	if quota.Allows(group, "nlp-a") {
+		t.Error("without spec.allow every namespace is allowed")
+	}
+	group.Spec.Allow = &stowagev1alpha1.Allow{Namespaces: []string{"nlp-*", "team-[ab]", "exact"}}
+	for namespace, want := range map[string]bool{
+		"nlp-a": true, "nlp-": true, "nlp": false, "my-nlp-a": false, "team-a": true, "team-c": false, "exact": true, "exactly": false, "": false,
+	} {
+		if got := quota.Allows(group, namespace); got != want {
+			t.Errorf("%q: %t, want %t", namespace, got, want)
+		}
+	}
+}
