@@ -79,8 +79,8 @@ func (v *View) nodeStore() *store {
 }
 
 // read reads an object as a workload. One without a group is read by its metadata
-// alone; one that cannot be read charges nothing (the webhook refuses such, so it
-// was there before), and says so in the log.
+// alone; one that cannot be read charges what it did when it could be (the webhook
+// refuses such, so it was there before), and the log says so.
 func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload {
 	object, err := meta.Accessor(obj)
 	if err != nil {
@@ -92,7 +92,10 @@ func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload 
 	}
 	full, err := kind.Read(obj)
 	if err != nil {
-		v.log.Error(err, "A workload cannot be read and is charged nothing", "resource", kind.GroupResource().String(), "namespace", w.Namespace, "name", w.Name, "group", w.Group)
+		v.log.Error(err, "A workload cannot be read and is charged as before", "resource", kind.GroupResource().String(), "namespace", w.Namespace, "name", w.Name, "group", w.Group)
+		if old := v.index.Get(w.UID); old != nil {
+			w.PodSets, w.Suspended, w.Finished = old.PodSets, old.Suspended, old.Finished
+		}
 		return w
 	}
 	return full

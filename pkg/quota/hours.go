@@ -133,7 +133,7 @@ func hours(runs []Run, key corev1.ResourceName, from, to time.Time) resource.Qua
 		return resource.Quantity{}
 	}
 	const perHour = 3_600_000_000 * 1000 / 1_000_000_000 // so many of them are a billionth of a unit-hour
-	sum.Div(&sum, big.NewInt(perHour))
+	sum.Div(sum.Add(&sum, big.NewInt(perHour/2)), big.NewInt(perHour))
 	return resource.MustParse(sum.String() + "n")
 }
 

@@ -23,6 +23,9 @@ func (k *Kind) Grows() string {
 	if k.Template != "" {
 		same = append(same, equal("object", "oldObject", k.Template))
 	}
+	if k.Suspend != "" {
+		same = append(same, fmt.Sprintf("type(%s.orValue(false)) == bool", field("object", k.Suspend)))
+	}
 	grown := "!(" + allOf(same) + ")"
 	if k.Suspend != "" {
 		suspended := " == optional.of(true)"
@@ -138,11 +141,11 @@ func equal(now, before, path string) string {
 }
 
 // atMost says that the number at path is not above the one before. What is no
-// number is not: the webhook says so, where the expression could only fail.
+// number, or below 0, is not: that cannot be charged, and the webhook says so.
 func atMost(now, before, path string, absent int64) string {
 	a := fmt.Sprintf("%s.orValue(%d)", field(now, path), absent)
 	b := fmt.Sprintf("%s.orValue(%d)", field(before, path), absent)
-	return fmt.Sprintf("type(%s) == int && type(%s) == int && %s <= %s", a, b, a, b)
+	return fmt.Sprintf("type(%s) == int && type(%s) == int && 0 <= %s && %s <= %s", a, b, a, a, b)
 }
 
 // field is the optional value at path from variable; variable itself for the path

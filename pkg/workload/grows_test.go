@@ -129,6 +129,8 @@ func TestGrows(t *testing.T) {
 		{"Rollout", ``, `{spec: {replicas: 6}}`, grows},
 		{"Rollout", ``, `{spec: {replicas: 4}}`, same},
 		{"Rollout", ``, `{spec: {replicas: many}}`, grows}, // The webhook says what is wrong.
+		{"Rollout", ``, `{spec: {replicas: -1}}`, grows},
+		{"JobSet", ``, `{spec: {suspend: maybe}}`, grows},
 		{"Rollout", ``, `{spec: {strategy: {canary: null, blueGreen: {activeService: api}}}}`, grows},
 		{"Rollout", `{spec: {workloadRef: {name: api}}}`, `{spec: {workloadRef: null}}`, grows},
 		{"TFJob", ``, `{spec: {tfReplicaSpecs: {Worker: {replicas: 5}}}}`, grows},
