@@ -34,9 +34,10 @@ type Changed struct {
 	clock  clock.Clock
 }
 
-// Changes begins to watch the cluster, from now on, until ctx ends. Kinds that
-// may not be watched are left out; an error means that none may.
-func Changes(ctx context.Context, env Env) (*Changed, error) {
+// Changes begins to watch the cluster, from now on, until ctx ends: these
+// resources or, without any, those that make or break a place for a pod. What may
+// not be watched is left out; an error means that nothing may.
+func Changes(ctx context.Context, env Env, resources ...schema.GroupVersionResource) (*Changed, error) {
 	config, err := env.Config.ToRESTConfig()
 	if err != nil {
 		return nil, err
@@ -48,7 +49,10 @@ func Changes(ctx context.Context, env Env) (*Changed, error) {
 	changed := &Changed{signal: make(chan struct{}, 1), clock: env.Clock}
 	var refused error
 	started := 0
-	for _, resource := range watched() {
+	if len(resources) == 0 {
+		resources = watched()
+	}
+	for _, resource := range resources {
 		if err := changed.follow(ctx, client.Resource(resource)); err != nil {
 			refused = fmt.Errorf("--watch: %s: %w", resource.Resource, err)
 			continue

@@ -33,6 +33,16 @@ func CompletePendingPods(env Env) cobra.CompletionFunc {
 	}
 }
 
+// CompleteNames completes the names of a cluster-scoped resource's objects that are
+// no argument yet.
+func CompleteNames(env Env, resource schema.GroupVersionResource) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		names := list(cmd.Context(), env, resource, "", "")
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
+		return startingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // registerCompletions completes the values of the kubeconfig flags.
 func registerCompletions(cmd *cobra.Command, env Env) {
 	namespaces := schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}

@@ -38,7 +38,7 @@ func SkewNotes(snap *snapshot.Snapshot) []string {
 func MissingNotes(snap *snapshot.Snapshot) []string {
 	var notes []string
 	for _, missing := range snap.Missing {
-		if missing.Reason == notServed {
+		if missing.Reason == NotServed {
 			continue
 		}
 		notes = append(notes, fmt.Sprintf("%s could not be listed (%s): %s", missing.Resource, missing.Reason, unknownWithout(missing.Resource)))
@@ -46,8 +46,8 @@ func MissingNotes(snap *snapshot.Snapshot) []string {
 	return notes
 }
 
-// notServed is the reason of a kind that the API server does not have.
-const notServed = "not served"
+// NotServed is the reason of a kind that the API server does not have.
+const NotServed = "not served"
 
 // unknownWithout says what cannot be known without a resource.
 func unknownWithout(resource string) string {
@@ -70,6 +70,8 @@ func unknownWithout(resource string) string {
 		return "the priorities of planned pods are unknown"
 	case "resourcequotas", "limitranges":
 		return "why pods are not created is unknown"
+	case "bizgroupresourcequotas.stowage.dev":
+		return "what business groups may use is unknown"
 	case "events":
 		return "what autoscalers and controllers said is unknown"
 	case "configmaps", "nodepools.karpenter.sh", "nodeclaims.karpenter.sh":

@@ -49,9 +49,8 @@ func (f *OutputFlags) AddFlags(cmd *cobra.Command) {
 	flags.StringVarP(&f.Format, "output", "o", f.Format, fmt.Sprintf("Output format. One of: (%s). See custom columns [https://kubernetes.io/docs/reference/kubectl/#custom-columns], golang template [http://golang.org/pkg/text/template/#pkg-overview] and jsonpath template [https://kubernetes.io/docs/reference/kubectl/jsonpath/].", strings.Join(f.formats(), ", ")))
 	flags.BoolVar(&f.NoHeaders, "no-headers", f.NoHeaders, "When using the default or custom-column output format, don't print headers (default print headers).")
 	flags.StringVar(&f.SortBy, "sort-by", f.SortBy, "If non-empty, sort the items by this field specification. The field specification is a JSONPath expression of the report's items (e.g. '{.pendingSince}').")
-	flags.Var(&f.Color, "color", `When to use colours: "auto" (on a terminal), "always" or "never". NO_COLOR and TERM=dumb turn "auto" off.`)
+	f.Color.AddFlag(cmd)
 	complete(cmd, "output", f.formats)
-	complete(cmd, "color", colorModes)
 }
 
 func complete(cmd *cobra.Command, flag string, values func() []string) {

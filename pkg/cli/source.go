@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/load"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -20,6 +21,11 @@ type SourceFlags struct {
 	Path string
 	// ChunkSize pages the lists of a cluster; 0 asks for each in one go.
 	ChunkSize int64
+	// Kinds limits what is loaded of a cluster to these resources ("pods"); nil for
+	// all that scheduling depends on: what business groups may use is left out.
+	Kinds []string
+	// Extra are further kinds to load, where the cluster has them.
+	Extra []snapshot.Kind
 }
 
 // AddFlags binds --snapshot.
@@ -51,7 +57,7 @@ func (f *SourceFlags) Namespace(env Env) (string, error) {
 // Load reads the dump, or the cluster with a progress line. Nodes or pods that
 // cannot be seen are an error, as every answer would be a guess.
 func (f *SourceFlags) Load(ctx context.Context, env Env, progress *print.Progress) (*snapshot.Snapshot, error) {
-	snap, err := f.load(ctx, env, progress)
+	snap, err := f.LoadAny(ctx, env, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +72,8 @@ func (f *SourceFlags) Load(ctx context.Context, env Env, progress *print.Progres
 	return snap, nil
 }
 
-func (f *SourceFlags) load(ctx context.Context, env Env, progress *print.Progress) (*snapshot.Snapshot, error) {
+// LoadAny is Load for a command that has something to say without nodes or pods.
+func (f *SourceFlags) LoadAny(ctx context.Context, env Env, progress *print.Progress) (*snapshot.Snapshot, error) {
 	if f.Offline() {
 		snap, err := snapshot.ReadPath(f.Path, env.In)
 		if err != nil {
@@ -82,7 +89,13 @@ func (f *SourceFlags) load(ctx context.Context, env Env, progress *print.Progres
 	if err != nil {
 		return nil, err
 	}
+	kinds := f.Kinds
+	if kinds == nil {
+		kinds = schedulingKinds()
+	}
 	return load.Live(ctx, config, load.Options{
+		Kinds:     kinds,
+		Extra:     f.Extra,
 		Source:    config.Host,
 		ChunkSize: f.ChunkSize,
 		Namespace: namespace,
@@ -91,6 +104,17 @@ func (f *SourceFlags) load(ctx context.Context, env Env, progress *print.Progres
 			progress.Update("Loading "+p.Resource, int(p.Done), int(p.Total))
 		},
 	})
+}
+
+// schedulingKinds are the resources of all kinds but those of business groups.
+func schedulingKinds() []string {
+	var kinds []string
+	for _, kind := range snapshot.Kinds() {
+		if kind.Kind != stowagev1alpha1.BizGroupResourceQuotaKind {
+			kinds = append(kinds, kind.Resource)
+		}
+	}
+	return kinds
 }
 
 // FinishedPod asks the cluster for a pod that has finished, which a live

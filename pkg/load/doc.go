@@ -1,12 +1,15 @@
 // Package load takes a snapshot of a live cluster.
 //
-// Every kind of snapshot.Kinds is listed once, all in parallel, as protobuf. A
-// list's body is read item by item as it arrives: an item is decoded, reduced to
-// what Stowage reads (snapshot.Kind.Reduce) and its bytes are forgotten, so that
-// neither the whole response nor a whole list of full objects is ever in memory.
-// Lists are not paged, because the API server answers an unpaged one from its
-// watch cache and encodes it as a stream; Options.ChunkSize pages them all the
-// same, for whom the one large response is too much.
+// Every kind of snapshot.Kinds is listed once, all in parallel, as protobuf
+// (custom resources, which have no such form, as whole JSON lists). Options.Extra
+// adds workload kinds that the table does not have; of these the server sends what
+// is tied to a business group. A protobuf list's body is read item by item as it
+// arrives: an item is decoded, reduced to what Stowage reads
+// (snapshot.Kind.Reduce) and its bytes are forgotten, so that neither the whole
+// response nor a whole list of full objects is ever in memory. Lists are not
+// paged, because the API server answers an unpaged one from its watch cache and
+// encodes it as a stream; Options.ChunkSize pages them all the same, for whom the
+// one large response is too much.
 //
 // What that gives is measured beside the plain lists in docs/performance.md.
 //

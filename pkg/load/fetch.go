@@ -45,7 +45,7 @@ func fieldSelector(k snapshot.Kind) string {
 // and returns the reduced objects. Pages that the server no longer has (it keeps
 // them for some minutes) are asked for again as one list.
 func (l *loader) fetch(ctx context.Context, k snapshot.Kind, request func() *rest.Request) ([]snapshot.Object, error) {
-	if l.opts.ChunkSize <= 0 || !k.Typed() {
+	if l.opts.ChunkSize <= 0 || !k.Protobuf() {
 		objects, _, err := l.fetchPage(ctx, k, request(), 0)
 		return objects, err
 	}
@@ -83,7 +83,7 @@ func (l *loader) fetchPage(ctx context.Context, k snapshot.Kind, request *rest.R
 		}
 		l.arrived(k, before+len(objects))
 	}
-	if k.Typed() {
+	if k.Protobuf() {
 		next, err = readProtobuf(body, func(data []byte) error {
 			o := k.New()
 			if err := o.(unmarshaler).Unmarshal(data); err != nil {
@@ -237,7 +237,7 @@ func (r *wireReader) find(longest uint64, numbers ...protowire.Number) (field pr
 	}
 }
 
-// readJSON reads the list of a kind without a Go type.
+// readJSON reads the list of a custom resource.
 func readJSON(body io.Reader, k snapshot.Kind, add func(snapshot.Object)) error {
 	var list struct{ Items []json.RawMessage }
 	if err := json.NewDecoder(body).Decode(&list); err != nil {

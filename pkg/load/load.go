@@ -25,6 +25,8 @@ type Options struct {
 	Namespace string
 	// Kinds limits the load to these resources ("pods", "nodes"); nil means all.
 	Kinds []string
+	// Extra are further kinds to load, where the server has them (snapshot.Labelled).
+	Extra []snapshot.Kind
 	// Source names the cluster in messages, as a kubeconfig's context does.
 	Source string
 	// ChunkSize, above 0, lists in pages of that many objects, which is slower and
@@ -91,13 +93,20 @@ type loader struct {
 func (l *loader) load(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.serverVersion(ctx) })
-	for _, k := range snapshot.Kinds() {
-		if l.opts.Kinds == nil || slices.Contains(l.opts.Kinds, k.Resource) {
-			group.Go(func() error { return l.loadKind(ctx, k) })
-			group.Go(func() error { l.estimate(ctx, k); return nil })
-		}
+	for _, k := range l.kinds() {
+		group.Go(func() error { return l.loadKind(ctx, k) })
+		group.Go(func() error { l.estimate(ctx, k); return nil })
 	}
 	return group.Wait()
+}
+
+// kinds are what the options ask for.
+func (l *loader) kinds() []snapshot.Kind {
+	kinds := snapshot.Kinds()
+	if l.opts.Kinds != nil {
+		kinds = slices.DeleteFunc(kinds, func(k snapshot.Kind) bool { return !slices.Contains(l.opts.Kinds, k.Resource) })
+	}
+	return append(kinds, l.opts.Extra...)
 }
 
 // estimate asks how many objects of k there are, for a progress bar; only of the
@@ -206,11 +215,14 @@ func (l *loader) request(k snapshot.Kind, version, namespace string) *rest.Reque
 	if selector != "" {
 		request.Param("fieldSelector", selector)
 	}
+	if k.Label != "" {
+		request.Param("labelSelector", k.Label)
+	}
 	return request.SetHeader("Accept", accept(k))
 }
 
 func accept(k snapshot.Kind) string {
-	if k.Typed() {
+	if k.Protobuf() {
 		return "application/vnd.kubernetes.protobuf"
 	}
 	return "application/json"

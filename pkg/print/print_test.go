@@ -2,6 +2,7 @@ package print_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,64 @@ func TestBar(t *testing.T) {
 	}{{0, 4, "░░░░"}, {2, 4, "██░░"}, {4, 4, "████"}, {9, 4, "████"}, {1, 0, "░░░░"}} {
 		if got := print.Bar(tc.done, tc.total, 4); got != tc.want {
 			t.Errorf("Bar(%d, %d): %s, want %s", tc.done, tc.total, got, tc.want)
+		}
+	}
+}
+
+func TestBranches(t *testing.T) {
+	nodes := []struct {
+		depth int
+		name  string
+	}{{0, "ai"}, {1, "nlp"}, {2, "serve"}, {2, "train"}, {1, "vision"}, {2, "ocr"}, {0, "web"}}
+	var depths []int
+	for _, node := range nodes {
+		depths = append(depths, node.depth)
+	}
+	var got strings.Builder
+	for i, branch := range print.Branches(depths) {
+		fmt.Fprintf(&got, "%s%s\n%s.\n", branch.First, nodes[i].name, branch.Rest)
+	}
+	want := strings.Join([]string{
+		"ai",
+		"│   .",
+		"├── nlp",
+		"│   │   .",
+		"│   ├── serve",
+		"│   │   .",
+		"│   └── train",
+		"│       .",
+		"└── vision",
+		"    │   .",
+		"    └── ocr",
+		"        .",
+		"web",
+		".",
+		"",
+	}, "\n")
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStack(t *testing.T) {
+	for _, tc := range []struct {
+		shares []float64
+		want   string
+	}{
+		{nil, "░░░░░░░░"},
+		{[]float64{0.5, 0.25}, "████▓▓░░"},
+		{[]float64{0.01, 0.01}, "█▓░░░░░░"},
+		{[]float64{0, 1}, "▓▓▓▓▓▓▓▓"},
+		{[]float64{0.75, 2}, "██████▓▓"},
+		{[]float64{3, 1}, "████████"},
+		{[]float64{-1}, "░░░░░░░░"},
+	} {
+		var parts []print.Part
+		for i, share := range tc.shares {
+			parts = append(parts, print.Part{Share: share, Fill: []string{"█", "▓"}[i]})
+		}
+		if got := print.Stack(8, parts...); got != tc.want {
+			t.Errorf("Stack(8, %v): %s, want %s", tc.shares, got, tc.want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -18,11 +19,18 @@ import (
 // begins with the field's path.
 func decode(k Kind, data []byte) (Object, error) {
 	o := k.newObject()
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, o); err != nil {
+	into := any(o)
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		into = &u.Object // an item of a typed list does not name its kind
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
 		if path, fieldErr := locate(data, reflect.TypeOf(o)); fieldErr != nil {
 			return nil, fieldError(path, fieldErr)
 		}
 		return nil, explain(err)
+	}
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		u.SetGroupVersionKind(k.GroupVersionKind)
 	}
 	if o.GetName() == "" {
 		return nil, errors.New("metadata.name: required, every object of a dump has a name")

@@ -32,7 +32,9 @@
 //   - Finished pods (Succeeded, Failed) stay, so that a command asked about one
 //     can say so; they use nothing, and the engine skips them (see Finished). A
 //     live load leaves them on the server.
-//   - Unknown kinds are counted in Ignored. A field that does not parse is an
+//   - Objects of unknown kinds are counted in Ignored, but those that are tied to a
+//     business group by its label: they are workloads of kinds that a user may
+//     declare, and are kept without their Go types. A field that does not parse is an
 //     error naming the file, the document, the item and the field.
 //   - YAML is the YAML library's to read. A v1.List in kubectl's layout is handed to
 //     it one item at a time, which bounds its memory and changes no result

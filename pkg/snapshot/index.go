@@ -20,7 +20,7 @@ func (s *Snapshot) Now() metav1.Time {
 			newest = t
 		}
 	}
-	for _, k := range Kinds() {
+	for _, k := range s.kinds() {
 		for _, o := range k.Objects(s) {
 			see(o.GetCreationTimestamp())
 		}

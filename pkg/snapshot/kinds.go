@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
 
 // Object is any object of a Snapshot.
@@ -36,6 +38,8 @@ type Kind struct {
 	// Older are the versions whose serialised form equals that of Version,
 	// newest first.
 	Older []string
+	// Label, when set, is the key of the label without which an object is not read.
+	Label string
 
 	newObject func() Object
 	reduce    func(Object) bool
@@ -87,6 +91,8 @@ func Kinds() []Kind {
 		typed("v1", "LimitRange", "limitranges", namespaced, func(s *Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }, nil),
 		typed("v1", "Event", "events", namespaced, func(s *Snapshot) *[]*corev1.Event { return &s.Events }, reduceEvent),
 		typed("v1", "ConfigMap", "configmaps", namespaced, func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMaps }, reduceConfigMap),
+
+		typed("stowage.dev/v1alpha1", "BizGroupResourceQuota", "bizgroupresourcequotas", cluster, func(s *Snapshot) *[]*stowagev1alpha1.BizGroupResourceQuota { return &s.BizGroupResourceQuotas }, nil),
 
 		untyped("karpenter.sh/v1", "NodePool", "nodepools"),
 		untyped("karpenter.sh/v1", "NodeClaim", "nodeclaims"),
@@ -149,15 +155,48 @@ func untyped(apiVersion, kind, resource string) Kind {
 	}
 }
 
+// Labelled describes a workload kind that is not in the table, whose objects
+// count only where they are tied to a business group. Others keeps them.
+func Labelled(gvk schema.GroupVersionKind, resource string) Kind {
+	apiVersion, kind := gvk.ToAPIVersionAndKind()
+	k := untyped(apiVersion, kind, resource)
+	k.Namespaced = true
+	k.Label = stowagev1alpha1.GroupLabel
+	k.reduce = reduceLabelled
+	return k
+}
+
+// kinds are those of the table, and those of the other objects in s.
+func (s *Snapshot) kinds() []Kind {
+	known := kindsByGroupKind()
+	kinds := Kinds()
+	for _, o := range s.Others {
+		gvk := o.GroupVersionKind()
+		if _, ok := known[gvk.GroupKind()]; ok {
+			continue
+		}
+		if kinds[len(kinds)-1].GroupVersionKind != gvk { // Others is sorted
+			kinds = append(kinds, Labelled(gvk, ""))
+		}
+	}
+	return kinds
+}
+
 // GroupResource is the plural name with its group ("resourceclaims.resource.k8s.io").
 func (k Kind) GroupResource() string {
 	return schema.GroupResource{Group: k.Group, Resource: k.Resource}.String()
 }
 
-// Typed says whether the kind has a Go type, and with it a protobuf form.
+// Typed says whether the kind has a Go type.
 func (k Kind) Typed() bool {
 	_, untyped := k.newObject().(*unstructured.Unstructured)
 	return !untyped
+}
+
+// Protobuf says whether the kind has a protobuf form, as all but custom resources do.
+func (k Kind) Protobuf() bool {
+	_, ok := k.newObject().(interface{ Unmarshal(data []byte) error })
+	return ok
 }
 
 // New returns an empty object of the kind.
@@ -186,6 +225,10 @@ func (s *Snapshot) Add(o Object) error {
 			return nil
 		}
 	}
+	if u, ok := o.(*unstructured.Unstructured); ok && u.GetLabels()[stowagev1alpha1.GroupLabel] != "" {
+		Labelled(u.GroupVersionKind(), "").Add(s, u)
+		return nil
+	}
 	return fmt.Errorf("%T %s: not a kind that a snapshot holds", o, o.GetName())
 }
 
@@ -209,7 +252,7 @@ func kindsByGroupKind() map[schema.GroupKind]Kind {
 // objects with the same name, the one added last.
 func (s *Snapshot) Sort() {
 	for _, k := range Kinds() {
-		k.sort(s)
+		k.sort(s) // with Karpenter's kinds, all of Others
 	}
 	identify(s.Pods)
 	slices.SortFunc(s.Missing, func(a, b Missing) int { return cmp.Compare(a.Resource, b.Resource) })
@@ -229,7 +272,7 @@ func identify(pods []*corev1.Pod) {
 	}
 }
 
-// sortUnique sorts by kind (empty for typed objects), namespace and name; the
+// sortUnique sorts by type (empty for typed objects), namespace and name; the
 // last of equal ones stays.
 func sortUnique[P Object](objects []P) []P {
 	slices.SortStableFunc(objects, compare[P])
@@ -245,8 +288,11 @@ func sortUnique[P Object](objects []P) []P {
 }
 
 func compare[P Object](a, b P) int {
+	typeA, typeB := a.GetObjectKind().GroupVersionKind(), b.GetObjectKind().GroupVersionKind()
 	return cmp.Or(
-		cmp.Compare(a.GetObjectKind().GroupVersionKind().Kind, b.GetObjectKind().GroupVersionKind().Kind),
+		cmp.Compare(typeA.Kind, typeB.Kind),
+		cmp.Compare(typeA.Group, typeB.Group),
+		cmp.Compare(typeA.Version, typeB.Version),
 		cmp.Compare(a.GetNamespace(), b.GetNamespace()),
 		cmp.Compare(a.GetName(), b.GetName()),
 	)

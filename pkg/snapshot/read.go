@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
 
 const dumpHint = `expected Kubernetes objects in YAML or JSON, as "kubectl get ... -A -o yaml" prints them`
@@ -357,9 +360,30 @@ func (r *reader) addObject(it item, apiVersion, kind string) error {
 	}
 	k, ok := kindOf(r.kinds, apiVersion, kind)
 	if !ok {
-		r.ignore(schema.FromAPIVersionAndKind(apiVersion, kind))
+		return r.addUnknown(it, schema.FromAPIVersionAndKind(apiVersion, kind))
+	}
+	o, err := decode(k, it.data)
+	if err != nil {
+		return it.errorf("%w", err)
+	}
+	k.Add(r.snap, o)
+	return nil
+}
+
+// addUnknown reads an object of another kind when it is tied to a business group,
+// and otherwise counts it.
+func (r *reader) addUnknown(it item, gvk schema.GroupVersionKind) error {
+	var object struct {
+		Metadata struct {
+			Labels map[string]string `json:"labels"`
+		} `json:"metadata"`
+	}
+	_, known := r.kinds[gvk.GroupKind()]
+	if known || gvk.Version == "" || json.Unmarshal(it.data, &object) != nil || object.Metadata.Labels[stowagev1alpha1.GroupLabel] == "" {
+		r.ignore(gvk)
 		return nil
 	}
+	k := Labelled(gvk, "")
 	o, err := decode(k, it.data)
 	if err != nil {
 		return it.errorf("%w", err)

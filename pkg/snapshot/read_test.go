@@ -302,6 +302,7 @@ func FuzzRead(f *testing.F) {
 	for _, dump := range []string{twoPods, nodeJSON + typed(podAJSON), "[" + nodeJSON + "]", "items: []\nkind: List\n", "--- {}\n", "- a\n", "{\"items\":[", "kind: PodList\nitems:\n- metadata: {name: a}\n"} {
 		f.Add([]byte(dump))
 	}
+	f.Add([]byte(customs))
 	f.Add([]byte{0x1f, 0x8b, 8, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := snapshot.Read("f", bytes.NewReader(data))

@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Redact returns a copy of s to show to strangers: without annotations and image
@@ -14,11 +15,13 @@ import (
 // selected node and the like.
 func Redact(s *Snapshot) *Snapshot {
 	redacted := &Snapshot{Source: s.Source, ServerVersion: s.ServerVersion, TakenAt: s.TakenAt, Ignored: s.Ignored, Missing: s.Missing}
-	for _, k := range Kinds() {
+	for _, k := range s.kinds() {
 		for _, o := range k.Objects(s) {
 			copied := o.DeepCopyObject().(Object)
 			copied.SetAnnotations(redactAnnotations(copied.GetAnnotations()))
-			if t := template(copied); t != nil {
+			if u, ok := copied.(*unstructured.Unstructured); ok && k.Label != "" {
+				redactLabelled(u)
+			} else if t := template(copied); t != nil {
 				t.Annotations = redactAnnotations(t.Annotations)
 				redactImages(&t.Spec)
 			} else if pod, ok := copied.(*corev1.Pod); ok {

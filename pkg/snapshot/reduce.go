@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
 
 // maxAnnotation is the length in bytes from which on an annotation's value is
@@ -230,7 +232,8 @@ func reduceOpaque(c *resourcev1.DeviceConfiguration) {
 }
 
 // EventReasons are the reasons of the events that explain why a pod does not
-// exist, has no node, or will get one. Package load asks for these only.
+// exist, has no node, or will get one. Beside them, only what is said of business
+// groups is kept.
 func EventReasons() []string {
 	return []string{
 		"FailedScheduling", "Preempted", "SchedulingGated", // kube-scheduler
@@ -243,7 +246,9 @@ func EventReasons() []string {
 	}
 }
 
-func reduceEvent(e *corev1.Event) bool { return slices.Contains(EventReasons(), e.Reason) }
+func reduceEvent(e *corev1.Event) bool {
+	return slices.Contains(EventReasons(), e.Reason) || e.InvolvedObject.Kind == stowagev1alpha1.BizGroupResourceQuotaKind
+}
 
 // AutoscalerStatus names the one config map that is read: cluster-autoscaler's
 // own report of its node groups.

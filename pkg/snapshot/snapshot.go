@@ -10,6 +10,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
 
 // Snapshot is one cluster at one instant: what the kube-scheduler's plugins
@@ -58,8 +60,11 @@ type Snapshot struct {
 	Events               []*corev1.Event
 	ConfigMaps           []*corev1.ConfigMap
 
-	// Others are objects of kinds that Stowage reads without their Go types
-	// (Karpenter's NodePool and NodeClaim).
+	BizGroupResourceQuotas []*stowagev1alpha1.BizGroupResourceQuota
+
+	// Others are objects of kinds that Stowage reads without their Go types:
+	// Karpenter's NodePool and NodeClaim, and whatever else is tied to a business
+	// group by its label (a Rollout, a TFJob).
 	Others []*unstructured.Unstructured
 
 	// Ignored counts the objects that Stowage does not read, by "Kind.group"; with

@@ -54,7 +54,7 @@ func (s *Snapshot) each(visit func(data []byte) error) error {
 			return err
 		}
 	}
-	for _, k := range Kinds() {
+	for _, k := range s.kinds() {
 		for _, o := range k.Objects(s) {
 			if err := marshal(k.withType(o), visit); err != nil {
 				return fmt.Errorf("%s %s/%s: %w", k.Kind, o.GetNamespace(), o.GetName(), err)

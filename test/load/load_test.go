@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 func TestLiveEqualsDump(t *testing.T) {
 	resetAfter(t)
 	createCluster(t)
+	createCustom(t)
 	live := loadLive(t, cluster.RESTConfig())
 	if len(live.Missing) > 0 {
 		t.Errorf("Missing = %v, want none", live.Missing)
@@ -198,7 +199,7 @@ func resetAfter(t *testing.T) {
 
 func loadLive(t *testing.T, config *rest.Config) *snapshot.Snapshot {
 	t.Helper()
-	s, err := load.Live(t.Context(), config, load.Options{})
+	s, err := load.Live(t.Context(), config, load.Options{Extra: []snapshot.Kind{rollouts()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +259,7 @@ func asUser(o snapshot.Object) runtime.Object {
 // kubectlDump is `kubectl get` of every kind, of finished pods too.
 func kubectlDump(t *testing.T, format string) []byte {
 	t.Helper()
-	var resources []string
+	resources := []string{rollouts().GroupResource()}
 	for _, k := range snapshot.Kinds() {
 		if k.Typed() {
 			resources = append(resources, k.GroupResource())

@@ -43,7 +43,7 @@ func run(ctx context.Context, kubeconfig string) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, k := range snapshot.Kinds() {
-		if k.Typed() {
+		if k.Protobuf() {
 			group.Go(func() error { return list(ctx, client, k) })
 		}
 	}
