@@ -30,6 +30,15 @@ type QuotaCheck struct {
 	Warnings []string `json:"warnings"`
 }
 
+// QuotaCheckList is the verdicts on several objects, in their order.
+//
+// +kubebuilder:object:root=true
+type QuotaCheckList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Items []QuotaCheck `json:"items"`
+}
+
 // QuotaExceeded is one key that has not enough left.
 type QuotaExceeded struct {
 	// Key is the key of the group's hard.
@@ -92,7 +101,8 @@ type QuotaTreeKey struct {
 	Reserved resource.Quantity `json:"reserved"`
 	// Left is Hard - Used: below zero when the group is overcommitted.
 	Left resource.Quantity `json:"left"`
-	// Percent is the share of Hard in use, rounded down; 100 when Hard is zero.
+	// Percent is the share of Hard in use, rounded down; 100 when nothing may be
+	// used and something is.
 	Percent int64 `json:"percent"`
 	// PerHour is what the group's own pods use of a cash key in an hour, as they run
 	// now; absent for other keys, and where the pods are unknown.

@@ -45,7 +45,7 @@ type BizGroupResourceQuotaList struct {
 
 // BizGroupResourceQuotaSpec is what a group may use, and who may use it.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.parentBizGroup) ? self.parentBizGroup : ”) == (has(oldSelf.parentBizGroup) ? oldSelf.parentBizGroup : ”)",message="spec.parentBizGroup: never changes; create a new group under the other parent and move the workloads"
+// +kubebuilder:validation:XValidation:rule=`(has(self.parentBizGroup) ? self.parentBizGroup : "") == (has(oldSelf.parentBizGroup) ? oldSelf.parentBizGroup : "")`,message="spec.parentBizGroup: never changes; create a new group under the other parent and move the workloads"
 type BizGroupResourceQuotaSpec struct {
 	// ParentBizGroup names the parent group; empty for a root.
 	// +optional

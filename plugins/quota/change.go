@@ -1,0 +1,275 @@
+package quota
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+)
+
+// fieldManager names who writes a field of a group.
+const fieldManager = "kubectl-quota"
+
+// changeOptions are what create and set have in common: a group's new spec is
+// shown, judged, confirmed and written.
+type changeOptions struct {
+	cli.Env
+	output *cli.OutputFlags
+	source sourceFlags
+	yes    bool
+	dryRun cmdutil.DryRunStrategy
+}
+
+func (o *changeOptions) addFlags(cmd *cobra.Command) {
+	o.output.AddFlags(cmd)
+	o.source.SourceFlags.AddFlags(cmd)
+	cmdutil.AddDryRunFlag(cmd)
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", o.yes, "Do not ask.")
+}
+
+func (o *changeOptions) complete(cmd *cobra.Command) (err error) {
+	if o.source.Offline() {
+		return cli.UsageErrorf(cmd, "--snapshot: %s writes to a cluster, and cannot work on a dump; kubectl quota check --snapshot judges a group there", cmd.Name())
+	}
+	if o.dryRun, err = cmdutil.GetDryRunStrategy(cmd); err != nil {
+		return err
+	}
+	return o.output.Validate()
+}
+
+// loadGroups reads the cluster's groups.
+func (o *changeOptions) loadGroups(ctx context.Context) (*world, error) {
+	w, err := o.source.loadGroups(ctx, o.Env)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(w.snap.Missing, func(m snapshot.Missing) bool { return m.Resource == groupResource }) {
+		return nil, fmt.Errorf("%s is not served by %s: install the in-cluster component first (kubectl quota install)", groupResource, w.snap.Source)
+	}
+	return w, nil
+}
+
+// change makes old, nil for none, into group: previewed, judged, confirmed, written.
+func (o *changeOptions) change(ctx context.Context, w *world, old, group *quota.Group) error {
+	if err := o.preview(w, old, group); err != nil {
+		return err
+	}
+	check := w.tree.CheckCreate(group)
+	if old != nil {
+		check = w.tree.CheckUpdate(old, group)
+	}
+	cli.Warn(o.ErrOut, check.Warnings)
+	if !check.Allowed {
+		return errors.New(strings.Join(check.Reasons, "; "))
+	}
+	if old != nil && equalHard(old, group) {
+		return o.printChanged(group, "unchanged")
+	}
+	if o.dryRun == cmdutil.DryRunNone && !o.yes {
+		verb := "Create"
+		if old != nil {
+			verb = "Change"
+		}
+		if err := o.Confirm(fmt.Sprintf("%s group %s?", verb, group.Name)); err != nil {
+			return err
+		}
+	}
+	written, err := o.write(ctx, old, group)
+	if err != nil {
+		return err
+	}
+	done := "created"
+	if old != nil {
+		done = "changed"
+	}
+	return o.printChanged(written, done)
+}
+
+func equalHard(a, b *quota.Group) bool {
+	return len(quota.Increase(hardOf(a), hardOf(b))) == 0 && len(quota.Increase(hardOf(b), hardOf(a))) == 0 && len(a.Spec.Hard) == len(b.Spec.Hard)
+}
+
+// preview shows on stderr what becomes of the group's keys and of what its parent
+// has left.
+func (o *changeOptions) preview(w *world, old, group *quota.Group) error {
+	theme := o.output.Color.Theme(o.Env)
+	table := print.NewTable(
+		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
+		print.Column{Title: "BEFORE"}, print.Column{Title: "AFTER", Style: func(string) print.Style { return theme.Strong }}, print.Column{Title: "USED"},
+	)
+	before, after := hardOf(old), hardOf(group)
+	keys := map[string]bool{}
+	for _, hard := range []corev1.ResourceList{before, after} {
+		for key := range hard {
+			keys[string(key)] = true
+		}
+	}
+	for _, key := range sortedKeys(keys) {
+		table.Append(group.Name, key, quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
+	}
+	if err := table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading}); err != nil {
+		return err
+	}
+	return o.previewParent(w, before, after, group.Spec.ParentBizGroup, theme)
+}
+
+func (o *changeOptions) previewParent(w *world, before, after corev1.ResourceList, name string, theme print.Theme) error {
+	parent := w.tree.Group(name)
+	if parent == nil {
+		return nil
+	}
+	table := print.NewTable(
+		print.Column{Title: "PARENT", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
+		print.Column{Title: "LEFT-BEFORE"}, print.Column{Title: "LEFT-AFTER", Style: func(text string) print.Style {
+			if strings.HasPrefix(text, "-") {
+				return theme.Bad
+			}
+			return theme.Strong
+		}}, print.Column{Title: "HARD"},
+	)
+	for _, key := range quota.Keys(parent.Spec.Hard) {
+		left := quota.Left(parent, key)
+		then := less(left, less(after[quota.Canonical(key)], before[quota.Canonical(key)]))
+		table.Append(name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, string(key)))
+	}
+	fmt.Fprintln(o.ErrOut)
+	return table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading})
+}
+
+// quantityOf is a key's quantity, empty where the list has none.
+func quantityOf(list corev1.ResourceList, key string) string {
+	quantity, ok := list[corev1.ResourceName(key)]
+	if !ok {
+		return ""
+	}
+	return quantity.String()
+}
+
+// write sends the group, unless the dry run is the client's. What has changed since
+// it was read is a conflict.
+func (o *changeOptions) write(ctx context.Context, old, group *quota.Group) (*quota.Group, error) {
+	if o.dryRun == cmdutil.DryRunClient {
+		return group, nil
+	}
+	config, err := o.Config.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	written, err := o.send(ctx, client.Resource(groupsResource()), old, group)
+	if err != nil {
+		return nil, err
+	}
+	result := &quota.Group{}
+	return result, runtime.DefaultUnstructuredConverter.FromUnstructured(written.Object, result)
+}
+
+func (o *changeOptions) send(ctx context.Context, groups dynamic.ResourceInterface, old, group *quota.Group) (*unstructured.Unstructured, error) {
+	var dryRun []string
+	if o.dryRun == cmdutil.DryRunServer {
+		dryRun = []string{metav1.DryRunAll}
+	}
+	if old == nil {
+		content, err := toUnstructured(group)
+		if err != nil {
+			return nil, err
+		}
+		return groups.Create(ctx, content, metav1.CreateOptions{DryRun: dryRun, FieldManager: fieldManager})
+	}
+	patch, err := hardPatch(old, group)
+	if err != nil {
+		return nil, err
+	}
+	return groups.Patch(ctx, group.Name, types.MergePatchType, patch, metav1.PatchOptions{DryRun: dryRun, FieldManager: fieldManager})
+}
+
+// hardPatch is a JSON merge patch from the old hard to the new one, and of nothing
+// else: a snapshot does not hold all of an object. It applies to the version that
+// was judged only.
+func hardPatch(old, group *quota.Group) ([]byte, error) {
+	hard := map[corev1.ResourceName]any{}
+	for key := range old.Spec.Hard {
+		hard[key] = nil
+	}
+	for key, quantity := range group.Spec.Hard {
+		hard[key] = quantity
+	}
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": old.ResourceVersion},
+		"spec":     map[string]any{"hard": hard},
+	})
+}
+
+// toUnstructured is the group as it is sent: the status is the controller's.
+func toUnstructured(group *quota.Group) (*unstructured.Unstructured, error) {
+	sent := group.DeepCopy()
+	sent.Status = stowagev1alpha1.BizGroupResourceQuotaStatus{}
+	setType(sent)
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(sent)
+	if err != nil {
+		return nil, err
+	}
+	delete(content, "status")
+	return &unstructured.Unstructured{Object: content}, nil
+}
+
+func setType(group *quota.Group) {
+	group.SetGroupVersionKind(stowagev1alpha1.GroupVersion.WithKind(stowagev1alpha1.BizGroupResourceQuotaKind))
+}
+
+// printChanged prints the group, or what was done in kubectl's words.
+func (o *changeOptions) printChanged(group *quota.Group, done string) error {
+	switch o.dryRun {
+	case cmdutil.DryRunClient:
+		done += " (dry run)"
+	case cmdutil.DryRunServer:
+		done += " (server dry run)"
+	}
+	if o.output.Name() || o.output.Human() {
+		line := groupSingular + "/" + print.Escape(group.Name)
+		if o.output.Human() {
+			line += " " + done
+		}
+		_, err := fmt.Fprintln(o.Out, line)
+		return err
+	}
+	content, err := toUnstructured(group)
+	if err != nil {
+		return err
+	}
+	return o.output.PrintReport(o.Out, content)
+}
+
+// parseAmount reads "KEY=QUANTITY".
+func parseAmount(flag, text string) (corev1.ResourceName, resource.Quantity, error) {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok || key == "" {
+		return "", resource.Quantity{}, fmt.Errorf("%s %q: expected KEY=QUANTITY, such as limits.cpu=10", flag, text)
+	}
+	quantity, err := resource.ParseQuantity(value)
+	if err != nil {
+		return "", resource.Quantity{}, fmt.Errorf("%s %q: %q is no quantity, expected one such as 10, 500m or 64Gi", flag, text, value)
+	}
+	return corev1.ResourceName(key), quantity, nil
+}

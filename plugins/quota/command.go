@@ -1,0 +1,57 @@
+package quota
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	"github.com/stowage-dev/stowage/pkg/cli"
+)
+
+const long = `
+	Business groups' quotas: what each group may use, what uses it, and whether a
+	change would be admitted.
+
+	A group is a BizGroupResourceQuota (bizrq). Groups form trees: a child's quota is
+	taken out of its parent's. Workloads charge the group that their label
+	biz.group.resource.quota names.`
+
+// NewCommand returns `kubectl quota`.
+func NewCommand(env cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                   "quota",
+		Short:                 "Business groups' quotas: who may use what, and who does",
+		Long:                  templates.LongDesc(long),
+		Args:                  cobra.ArbitraryArgs,
+		DisableFlagsInUseLine: true,
+		RunE:                  help,
+	}
+	cli.Prepare(cmd, env)
+	cmd.AddCommand(
+		newTreeCommand(env),
+		newDescribeCommand(env),
+		newCheckCommand(env),
+		newCreateCommand(env),
+		newSetCommand(env),
+		newVerifyCommand(env),
+		NewInstallCommand(env),
+		NewUninstallCommand(env),
+		NewStatusCommand(env),
+	)
+	return cmd
+}
+
+// help shows the help, and refuses what is no subcommand.
+func help(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return cli.UsageErrorf(cmd, "unknown command %q, expected one of %s%s", args[0], strings.Join(names, ", "), cli.DidYouMean(args[0], names))
+}

@@ -1,0 +1,92 @@
+package quota
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/load"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+)
+
+// completionTimeout is how long a shell waits for its completions.
+const completionTimeout = 3 * time.Second
+
+func groupsResource() schema.GroupVersionResource {
+	return stowagev1alpha1.GroupVersion.WithResource(stowagev1alpha1.BizGroupResourceQuotaResource)
+}
+
+// completeGroup completes one argument with the groups' names.
+func completeGroup(env cli.Env) cobra.CompletionFunc {
+	names := cli.CompleteNames(env, groupsResource())
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(cmd, args, toComplete)
+	}
+}
+
+// completeSet completes the group's name and then its keys, up to the "=".
+func completeSet(env cli.Env) cobra.CompletionFunc {
+	group := completeGroup(env)
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return group(cmd, args, toComplete)
+		}
+		snap, err := loadGroups(cmd.Context(), env)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var edits []string
+		for _, group := range snap.BizGroupResourceQuotas {
+			if group.Name == args[0] {
+				edits = keyNames(group.Spec.Hard)
+			}
+		}
+		edits = slices.DeleteFunc(edits, func(key string) bool { return !strings.HasPrefix(key, toComplete) })
+		for i := range edits {
+			edits[i] += "="
+		}
+		return edits, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// completeKeys completes the keys that some group's quota has; none when the
+// cluster cannot be asked.
+func completeKeys(env cli.Env) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		keys := slices.DeleteFunc(clusterKeys(cmd.Context(), env), func(key string) bool { return !strings.HasPrefix(key, toComplete) })
+		return keys, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func clusterKeys(ctx context.Context, env cli.Env) []string {
+	snap, err := loadGroups(ctx, env)
+	if err != nil {
+		return nil
+	}
+	keys := map[string]bool{}
+	for _, group := range snap.BizGroupResourceQuotas {
+		for key := range group.Spec.Hard {
+			keys[string(key)] = true
+		}
+	}
+	return sortedKeys(keys)
+}
+
+func loadGroups(ctx context.Context, env cli.Env) (*snapshot.Snapshot, error) {
+	config, err := env.Config.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	return load.Live(ctx, config, load.Options{Kinds: []string{stowagev1alpha1.BizGroupResourceQuotaResource}})
+}

@@ -1,0 +1,329 @@
+package quota
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+const (
+	describeLong = `
+		Show one business group: its quota, the workloads and children that charge it,
+		what was admitted and not yet counted, its hours and their history, who may
+		charge it, and what was said of it.`
+
+	describeExamples = `
+		# A group
+		kubectl quota describe nlp
+
+		# All of its children and workloads, not the largest only
+		kubectl quota describe nlp -o wide`
+)
+
+// mostEntries is how many workloads and children are shown, unless -o wide.
+const mostEntries = 20
+
+// describeOptions are the flags and arguments of `kubectl quota describe`.
+type describeOptions struct {
+	cli.Env
+	color  cli.ColorMode
+	wide   bool
+	source sourceFlags
+}
+
+func newDescribeCommand(env cli.Env) *cobra.Command {
+	o := &describeOptions{Env: env, color: cli.ColorAuto}
+	output := ""
+	cmd := &cobra.Command{
+		Use:                   "describe NAME...",
+		DisableFlagsInUseLine: true,
+		Short:                 "Show a group at length: what charges it, and who may",
+		Long:                  templates.LongDesc(describeLong),
+		Example:               templates.Examples(describeExamples),
+		Args:                  cobra.ArbitraryArgs,
+		ValidArgsFunction:     cli.CompleteNames(env, groupsResource()),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cli.UsageErrorf(cmd, "expected the name of a group")
+			}
+			if output != "" && output != "wide" {
+				return fmt.Errorf(`--output %q: expected "wide"; kubectl get bizrq prints a group in other formats`, output)
+			}
+			o.wide = output == "wide"
+			return o.run(cmd.Context(), args)
+		},
+	}
+	o.source.AddFlags(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", output, `"wide" shows every workload and child.`)
+	o.color.AddFlag(cmd)
+	return cmd
+}
+
+func (o *describeOptions) run(ctx context.Context, names []string) error {
+	w, err := o.source.load(ctx, o.Env, "nodes", "events")
+	if err != nil {
+		return err
+	}
+	cli.Warn(o.ErrOut, w.notes)
+	p := &describePrinter{Writer: o.Out, world: w, width: o.Width(), runs: w.runs(), treePrinter: treePrinter{
+		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.wide, now: w.now(),
+	}}
+	for i, name := range names {
+		group, err := w.group(name)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			p.printf("\n\n")
+		}
+		p.describe(group)
+	}
+	return p.err
+}
+
+// describePrinter draws groups at length. The first error of writing stays in err.
+type describePrinter struct {
+	io.Writer
+	treePrinter
+	world *world
+	width int
+	runs  map[string][]quota.Run
+	err   error
+}
+
+func (p *describePrinter) describe(group *quota.Group) {
+	p.field("Name", group.Name)
+	p.field("Parent", cmp.Or(group.Spec.ParentBizGroup, "<none>"))
+	p.field("Age", print.Age(group.CreationTimestamp.Time, p.now))
+	p.field("Allowed", whoMayUse(group))
+	p.field("Surge", string(cmp.Or(group.Spec.Surge, stowagev1alpha1.SurgeIgnore)))
+	p.field("Autoscalers", string(cmp.Or(group.Spec.HPA, stowagev1alpha1.HPAWarn)))
+	p.field("Refill", p.refill(group))
+	p.field("Counted", p.counted(group))
+	p.keys(group)
+	p.workloads(group)
+	p.children(group)
+	p.reservations(group)
+	p.history(group)
+	p.conditions(group)
+	p.events(group)
+}
+
+func (p *describePrinter) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.Writer, format, args...)
+	}
+}
+
+// field writes one line, as `kubectl describe` does.
+func (p *describePrinter) field(name, value string) {
+	const width = 14
+	indent := strings.Repeat(" ", width)
+	text := strings.TrimPrefix(print.Wrap(print.Escape(value), p.width, indent), indent)
+	p.printf("%s%s%s\n", p.theme.Heading(name+":"), indent[len(name)+1:], text)
+}
+
+// entry is one line of a section, with what is said of it below.
+type entry struct{ name, text string }
+
+// list writes entries under their name, the first ones unless all are wanted.
+func (p *describePrinter) list(name string, entries []entry) {
+	if len(entries) == 0 {
+		p.field(name, "<none>")
+		return
+	}
+	p.printf("%s\n", p.theme.Heading(name+":"))
+	shown := len(entries)
+	if !p.wide {
+		shown = min(shown, mostEntries)
+	}
+	for _, e := range entries[:shown] {
+		p.printf("  %s\n", p.theme.Strong(print.Escape(e.name)))
+		p.printf("%s\n", print.Wrap(print.Escape(e.text), p.width, "    "))
+	}
+	if more := len(entries) - shown; more > 0 {
+		p.printf("  and %d more: -o wide shows all\n", more)
+	}
+}
+
+// section writes a table under its name, or that there is none of it.
+func (p *describePrinter) section(name string, rows int, table *print.Table) {
+	if rows == 0 {
+		p.field(name, "<none>")
+		return
+	}
+	p.printf("%s\n", p.theme.Heading(name+":"))
+	opts := print.TableOptions{Indent: "  ", Width: p.width, Title: p.theme.Faint}
+	if p.wide {
+		opts.Width = 0
+	}
+	if p.err == nil {
+		p.err = table.Write(p.Writer, opts)
+	}
+}
+
+// whoMayUse says whose workloads the group's quota is for.
+func whoMayUse(group *quota.Group) string {
+	use := fmt.Sprintf("whoever has the RBAC verb use on %s/%s", stowagev1alpha1.BizGroupResourceQuotaResource, group.Name)
+	if group.Spec.Allow == nil || len(group.Spec.Allow.Namespaces) == 0 {
+		return use
+	}
+	return fmt.Sprintf("workloads in namespaces %s; %s", strings.Join(group.Spec.Allow.Namespaces, ", "), use)
+}
+
+func (p *describePrinter) refill(group *quota.Group) string {
+	refill := group.Spec.Refill
+	if refill == nil {
+		return "<none>"
+	}
+	text := fmt.Sprintf("%q %s", refill.Schedule, cmp.Or(refill.TimeZone, "UTC"))
+	if next := quota.NextRefill(group, p.now); !next.IsZero() {
+		text += ", next " + print.Time(next)
+	}
+	return text
+}
+
+func (p *describePrinter) counted(group *quota.Group) string {
+	switch {
+	case group.Status.LastReconcileTime == nil:
+		return "never: the in-cluster component has not seen it yet"
+	case !quota.Counted(group):
+		return fmt.Sprintf("not since its last change (generation %d, counted %d)", group.Generation, group.Status.ObservedGeneration)
+	}
+	return print.Age(group.Status.LastReconcileTime.Time, p.now) + " ago"
+}
+
+func (p *describePrinter) keys(group *quota.Group) {
+	reporter := treeReporter{tree: p.world.tree, runs: p.runs, now: p.now}
+	table := print.NewTable(
+		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE", Style: p.useStyle},
+		print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"},
+		print.Column{Title: "HARD"}, print.Column{Title: "LEFT"},
+	)
+	item := reporter.item(group, 0)
+	for _, key := range item.Keys {
+		table.Append(key.Key, p.use(key), amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key))
+	}
+	p.section("Quota", len(item.Keys), table)
+}
+
+// charges writes amounts of the group's keys as "limits.cpu 12, pods 3".
+func charges(group *quota.Group, amounts corev1.ResourceList) string {
+	var parts []string
+	for _, key := range quota.Keys(group.Spec.Hard) {
+		if quantity := amounts[quota.Canonical(key)]; !quantity.IsZero() {
+			parts = append(parts, string(key)+" "+quantity.String())
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (p *describePrinter) workloads(group *quota.Group) {
+	var entries []entry
+	for _, charged := range p.world.index.Workloads(group) {
+		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), cmp.Or(charges(group, charged.Charge), idle(charged))})
+	}
+	p.list("Workloads", entries)
+}
+
+// idle says why a workload charges nothing.
+func idle(charged quota.Charged) string {
+	switch {
+	case charged.Finished:
+		return "nothing: finished"
+	case charged.Suspended:
+		return "nothing: suspended"
+	}
+	return "nothing"
+}
+
+func (p *describePrinter) children(group *quota.Group) {
+	var entries []entry
+	for _, child := range p.world.tree.Children(group.Name) {
+		hard := corev1.ResourceList{}
+		for key, quantity := range child.Spec.Hard {
+			hard[quota.Canonical(key)] = quantity
+		}
+		entries = append(entries, entry{child.Name, cmp.Or(charges(group, hard), "nothing")})
+	}
+	p.list("Children", entries)
+}
+
+func (p *describePrinter) reservations(group *quota.Group) {
+	var entries []entry
+	for _, reservation := range group.Status.Reservations {
+		object := reservation.Object
+		name := object.Resource + "/" + object.Name
+		if object.Namespace != "" {
+			name = object.Namespace + "/" + name
+		}
+		expires := "expired, and being looked for"
+		if expiry := reservation.Expiry.Time; expiry.After(p.now) {
+			expires = "expires in " + print.Age(p.now, expiry)
+		}
+		entries = append(entries, entry{name + " (" + expires + ")", charges(group, reservation.Amounts)})
+	}
+	p.list("Reservations", entries)
+}
+
+func (p *describePrinter) history(group *quota.Group) {
+	table := print.NewTable(print.Column{Title: "FROM"}, print.Column{Title: "TO"}, print.Column{Title: "USED", Flexible: true})
+	for _, period := range group.Status.History {
+		var used []string
+		for _, name := range quota.Keys(period.Used) {
+			key := reportv1alpha1.QuotaTreeKey{Key: string(name), Hard: group.Spec.Hard[name]}
+			used = append(used, key.Key+" "+amount(key, period.Used[name]))
+		}
+		table.Append(day(period.Start), day(period.End), strings.Join(used, ", "))
+	}
+	p.section("History", len(group.Status.History), table)
+}
+
+// day is an instant to the minute, in UTC.
+func day(t metav1.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
+
+func (p *describePrinter) conditions(group *quota.Group) {
+	table := print.NewTable(print.Column{Title: "TYPE", Style: func(string) print.Style { return p.theme.Strong }},
+		print.Column{Title: "STATUS"}, print.Column{Title: "SINCE"}, print.Column{Title: "MESSAGE", Flexible: true})
+	for _, condition := range group.Status.Conditions {
+		table.Append(condition.Type, string(condition.Status), print.Age(condition.LastTransitionTime.Time, p.now), condition.Message)
+	}
+	p.section("Conditions", len(group.Status.Conditions), table)
+}
+
+func (p *describePrinter) events(group *quota.Group) {
+	var events []*corev1.Event
+	for _, event := range p.world.snap.Events {
+		if event.InvolvedObject.Kind == stowagev1alpha1.BizGroupResourceQuotaKind && event.InvolvedObject.Name == group.Name {
+			events = append(events, event)
+		}
+	}
+	slices.SortStableFunc(events, func(a, b *corev1.Event) int { return said(a).Compare(said(b).Time) })
+	table := print.NewTable(print.Column{Title: "TYPE"}, print.Column{Title: "REASON"}, print.Column{Title: "AGE"}, print.Column{Title: "MESSAGE", Flexible: true})
+	for _, event := range events {
+		table.Append(event.Type, event.Reason, print.Age(said(event).Time, p.now), event.Message)
+	}
+	p.section("Events", len(events), table)
+}
+
+// said is when an event was last seen.
+func said(event *corev1.Event) metav1.Time {
+	if event.LastTimestamp.IsZero() {
+		return metav1.Time{Time: event.EventTime.Time}
+	}
+	return event.LastTimestamp
+}

@@ -1,0 +1,13 @@
+// Package quota is `kubectl quota`: business groups' quotas, who uses them, and
+// whether a change would be admitted.
+//
+// Every subcommand takes the same way: package load (or a dump) gives a snapshot,
+// and from that a world, which is the groups' tree and the index of the workloads
+// that charge them (package quota of the core). The core judges and counts; what
+// it says becomes a report, which is drawn here or printed by kubectl's printers.
+// This package decides nothing about quota: `kubectl quota check` refuses what the
+// admission webhook refuses, because both call the same function.
+//
+// Commands that read work on a dump as on a cluster. Commands that write (create,
+// set) show what they will do, judge it as the webhook will, and ask.
+package quota

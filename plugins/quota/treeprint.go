@@ -1,0 +1,215 @@
+package quota
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+const (
+	// mostKeys is how many keys of a group are shown, unless -o wide.
+	mostKeys = 3
+	// barWidth is the length of a bar in cells.
+	barWidth = 8
+	// warnPercent is from where on a use is coloured as one to look at.
+	warnPercent = 80
+)
+
+// The fills of a bar.
+const (
+	fillSelf     = "█"
+	fillChildren = "▓"
+	fillReserved = "▒"
+)
+
+// print writes the report as of now.
+func (o *treeOptions) print(report *reportv1alpha1.QuotaTree, now time.Time) error {
+	switch {
+	case o.output.Name():
+		return printNames(o.Out, report.Items)
+	case !o.output.Human():
+		return o.output.PrintReport(o.Out, report)
+	case len(report.Items) == 0:
+		if o.over != "" {
+			fmt.Fprintf(o.ErrOut, "No group uses %s%% of a key\n", strings.TrimSuffix(o.over, "%"))
+		}
+		return nil
+	}
+	p := treePrinter{
+		theme: o.output.Color.Theme(o.Env),
+		bars:  o.output.Color.Drawn(o.Env),
+		wide:  o.output.Wide(),
+		all:   o.output.Wide() || len(o.keys) > 0,
+		now:   now,
+	}
+	opts := print.TableOptions{Width: o.Width(), NoHeaders: o.output.NoHeaders, Title: p.theme.Heading}
+	if p.wide {
+		opts.Width = 0
+	}
+	return p.table(report.Items).Write(o.Out, opts)
+}
+
+// printNames writes one line an item, as `kubectl get -o name`.
+func printNames(w io.Writer, items []reportv1alpha1.QuotaTreeItem) error {
+	for _, item := range items {
+		kind := groupSingular
+		if item.Namespace != "" {
+			kind = "resourcequota"
+		}
+		if _, err := fmt.Fprintln(w, kind+"/"+print.Escape(item.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// treePrinter draws a tree with a table of keys beside it.
+type treePrinter struct {
+	theme print.Theme
+	// bars draws bars, wide adds columns, all shows every key.
+	bars, wide, all bool
+	now             time.Time
+}
+
+func (p *treePrinter) table(items []reportv1alpha1.QuotaTreeItem) *print.Table {
+	columns := []print.Column{
+		{Title: "NAME", Middle: true},
+		{Title: "KEY", Middle: true, Flexible: true},
+		{Title: "USE", Style: p.useStyle},
+		{Title: "USED"},
+		{Title: "HARD"},
+		{Title: "LEFT"},
+	}
+	if p.wide {
+		columns = append(columns, print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"}, print.Column{Title: "REFILLS"})
+	}
+	table := print.NewTable(columns...)
+	depths := make([]int, len(items))
+	for i, item := range items {
+		depths[i] = item.Depth
+	}
+	for i, branch := range print.Branches(depths) {
+		p.appendItem(table, branch, items[i])
+	}
+	return table
+}
+
+// appendItem adds a row for each key shown, the first one with the name.
+func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item reportv1alpha1.QuotaTreeItem) {
+	name := branch.First + item.Name
+	if item.Namespace != "" {
+		name = item.Namespace + "/" + item.Name
+	}
+	keys := item.Keys
+	if !p.all {
+		keys = telling(keys)
+	}
+	if len(keys) == 0 {
+		table.Append(name)
+	}
+	for _, key := range keys {
+		table.Append(append([]string{name}, p.cells(key)...)...)
+		name = cmp.Or(branch.Rest, " ")
+	}
+}
+
+// telling are the keys that are used most, in their order.
+func telling(keys []reportv1alpha1.QuotaTreeKey) []reportv1alpha1.QuotaTreeKey {
+	if len(keys) <= mostKeys {
+		return keys
+	}
+	most := slices.Clone(keys)
+	slices.SortStableFunc(most, func(a, b reportv1alpha1.QuotaTreeKey) int { return cmp.Compare(share(b), share(a)) })
+	most = most[:mostKeys]
+	slices.SortFunc(most, func(a, b reportv1alpha1.QuotaTreeKey) int { return cmp.Compare(a.Key, b.Key) })
+	return most
+}
+
+func (p *treePrinter) cells(key reportv1alpha1.QuotaTreeKey) []string {
+	cells := []string{key.Key, p.use(key), amount(key, key.Used), amount(key, key.Hard), p.left(key)}
+	if p.wide {
+		refills := ""
+		if key.Refills != nil {
+			refills = print.Time(key.Refills.Time)
+		}
+		cells = append(cells, amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), refills)
+	}
+	return cells
+}
+
+// use is the percentage in use, after a bar where bars are drawn.
+func (p *treePrinter) use(key reportv1alpha1.QuotaTreeKey) string {
+	percent := fmt.Sprintf("%3d%%", key.Percent)
+	if !p.bars {
+		return strings.TrimSpace(percent)
+	}
+	part := func(used resource.Quantity, fill string) print.Part {
+		return print.Part{Share: used.AsApproximateFloat64() / max(key.Hard.AsApproximateFloat64(), key.Used.AsApproximateFloat64(), 1e-9), Fill: fill}
+	}
+	bar := print.Stack(barWidth, part(key.SelfUsed, fillSelf), part(key.Children, fillChildren), part(key.Reserved, fillReserved))
+	return bar + " " + percent
+}
+
+// useStyle colours a use by its percentage, which ends the cell.
+func (p *treePrinter) useStyle(text string) print.Style {
+	percent, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimLeft(text, fillSelf+fillChildren+fillReserved+"░ "), "%")))
+	switch {
+	case err != nil || percent < warnPercent:
+		return p.theme.Good
+	case percent < 100:
+		return p.theme.Warn
+	}
+	return p.theme.Bad
+}
+
+// left is what is left, of a cash key with how long it lasts: until it is used up,
+// or until the refill when that comes first.
+func (p *treePrinter) left(key reportv1alpha1.QuotaTreeKey) string {
+	text := amount(key, key.Left)
+	switch {
+	case key.PerHour == nil || key.Left.Sign() <= 0:
+		return text
+	case key.PerHour.IsZero():
+		return text + " (idle)"
+	case key.RunsOut == nil:
+		return text
+	case key.Refills != nil && key.Refills.Before(key.RunsOut):
+		return text + " (refill)"
+	}
+	return fmt.Sprintf("%s (%s)", text, duration.HumanDuration(key.RunsOut.Sub(p.now)))
+}
+
+// amount is a quantity of a key for people: hours with two decimals at most, those
+// of bytes in the largest unit that fits.
+func amount(key reportv1alpha1.QuotaTreeKey, quantity resource.Quantity) string {
+	if !quota.IsCash(corev1.ResourceName(key.Key)) {
+		return quantity.String()
+	}
+	if key.Hard.Format == resource.BinarySI {
+		return binary(quantity)
+	}
+	return quota.Hours(quantity)
+}
+
+// binary is an amount of bytes in the largest binary unit that fits.
+func binary(quantity resource.Quantity) string {
+	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+	amount, i := quantity.AsApproximateFloat64(), 0
+	for ; math.Abs(amount) >= 1024 && i < len(units)-1; i++ {
+		amount /= 1024
+	}
+	return strconv.FormatFloat(math.Round(amount*100)/100, 'f', -1, 64) + units[i]
+}
