@@ -1,0 +1,97 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// How long an answer of the API server's about a right holds, and how many are held.
+const (
+	useTTL        = 10 * time.Second
+	controllerTTL = 30 * time.Second
+	heldAnswers   = 8192
+	reviewTimeout = 3 * time.Second
+)
+
+// access asks the API server what a requester may do, by SubjectAccessReview, and
+// remembers the answer for a while. Safe for concurrent use.
+type access struct {
+	client  client.Client
+	answers *cache.LRUExpireCache
+	asking  singleflight.Group
+}
+
+func newAccess(c client.Client, clock clock.PassiveClock) *access {
+	return &access{client: c, answers: cache.NewLRUExpireCacheWithClock(heldAnswers, clock)}
+}
+
+// mayUse says whether the user may use the named group: RBAC's verb "use".
+func (a *access) mayUse(ctx context.Context, user authenticationv1.UserInfo, group string) (bool, error) {
+	return a.may(ctx, user, useTTL, authorizationv1.ResourceAttributes{
+		Verb: "use", Group: stowagev1alpha1.GroupName, Version: stowagev1alpha1.GroupVersion.Version,
+		Resource: stowagev1alpha1.BizGroupResourceQuotaResource, Name: group,
+	})
+}
+
+// controls says whether the user is the controller of the kind in that namespace:
+// who may update the status of its objects.
+func (a *access) controls(ctx context.Context, user authenticationv1.UserInfo, kind *workload.Kind, namespace string) (bool, error) {
+	return a.may(ctx, user, controllerTTL, authorizationv1.ResourceAttributes{
+		Verb: "update", Group: kind.Group, Version: kind.Version, Resource: kind.Resource, Subresource: "status", Namespace: namespace,
+	})
+}
+
+func (a *access) may(ctx context.Context, user authenticationv1.UserInfo, ttl time.Duration, what authorizationv1.ResourceAttributes) (bool, error) {
+	key := answerKey(user, what)
+	if allowed, ok := a.answers.Get(key); ok {
+		return allowed.(bool), nil
+	}
+	// Those who ask the same at once share the question, which must outlive the
+	// first of them.
+	allowed, err, _ := a.asking.Do(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
+		defer cancel()
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			ResourceAttributes: &what, User: user.Username, Groups: user.Groups, UID: user.UID, Extra: extra(user),
+		}}
+		if err := a.client.Create(ctx, review); err != nil {
+			return false, fmt.Errorf("asking whether user %s may %s %s: %w", user.Username, what.Verb, what.Resource, err)
+		}
+		a.answers.Add(key, review.Status.Allowed, ttl)
+		return review.Status.Allowed, nil
+	})
+	return allowed.(bool), err
+}
+
+// answerKey is all that an answer depends on.
+func answerKey(user authenticationv1.UserInfo, what authorizationv1.ResourceAttributes) string {
+	groups := slices.Sorted(slices.Values(user.Groups))
+	return strings.Join([]string{
+		user.Username, user.UID, fmt.Sprintf("%q", groups), fmt.Sprintf("%q", user.Extra),
+		what.Verb, what.Group, what.Resource, what.Subresource, what.Namespace, what.Name,
+	}, "\x00")
+}
+
+func extra(user authenticationv1.UserInfo) map[string]authorizationv1.ExtraValue {
+	if len(user.Extra) == 0 {
+		return nil
+	}
+	out := make(map[string]authorizationv1.ExtraValue, len(user.Extra))
+	for key, values := range user.Extra {
+		out[key] = authorizationv1.ExtraValue(values)
+	}
+	return out
+}

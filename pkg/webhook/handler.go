@@ -1,0 +1,107 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+// decide judges a request; nil where quota has nothing to say about it. Errors are
+// badRequest, or say why the request could not be judged in time.
+type decide func(context.Context, *admission.Request) (*reportv1alpha1.QuotaCheck, error)
+
+// badRequest is an error in what was sent, which trying again does not mend.
+type badRequest struct{ error }
+
+// handler makes responses, metrics and logs of decisions.
+type handler struct {
+	decide decide
+	meters *meters
+}
+
+// Handle implements admission.Handler.
+func (h handler) Handle(ctx context.Context, req admission.Request) admission.Response {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, timeout(ctx))
+	defer cancel()
+	check, err := h.decide(ctx, &req)
+	response, verdict := respond(check, err)
+	resource := resourceOf(&req)
+	h.meters.admissions.WithLabelValues(resource, string(req.Operation), verdict).Inc()
+	h.meters.duration.WithLabelValues(resource).Observe(time.Since(start).Seconds())
+	switch log := logf.FromContext(ctx); verdict {
+	case verdictRefused:
+		log.Info("refused", "operation", req.Operation, "group", check.Group, "reasons", check.Reasons)
+	case verdictError:
+		log.Info("not judged", "operation", req.Operation, "reason", err.Error())
+	}
+	return response
+}
+
+// resourceOf names what is requested: "deployments.apps/scale".
+func resourceOf(req *admission.Request) string {
+	name := metav1.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource}
+	resource := name.Resource
+	if name.Group != "" {
+		resource += "." + name.Group
+	}
+	if req.SubResource != "" {
+		resource += "/" + req.SubResource
+	}
+	return resource
+}
+
+// retryAfter is in how many seconds a request that was not judged should come again.
+// Clients built on client-go do so by themselves.
+const retryAfter = 1
+
+// respond is the response to a decision, and what to count it as.
+func respond(check *reportv1alpha1.QuotaCheck, err error) (response admission.Response, verdict string) {
+	if bad := (badRequest{}); errors.As(err, &bad) {
+		response = admission.Errored(http.StatusBadRequest, err)
+		response.Result.Reason = metav1.StatusReasonBadRequest
+		return response, verdictError
+	}
+	switch {
+	case err != nil:
+		response = admission.Errored(http.StatusServiceUnavailable, fmt.Errorf("quota cannot be judged now: %w: try again", err))
+		response.Result.Reason = metav1.StatusReasonServiceUnavailable
+		response.Result.Details = &metav1.StatusDetails{RetryAfterSeconds: retryAfter}
+		return response, verdictError
+	case check == nil:
+		return admission.Allowed(""), verdictSkipped
+	case !check.Allowed:
+		return admission.Denied(quota.Text(check)).WithWarnings(check.Warnings...), verdictRefused
+	}
+	return admission.Allowed("").WithWarnings(check.Warnings...), verdictAllowed
+}
+
+// timeoutKey is the context's key of how long the API server waits for the answer.
+type timeoutKey struct{}
+
+// withTimeout notes how long the API server says that it waits.
+func withTimeout(ctx context.Context, r *http.Request) context.Context {
+	if timeout, err := time.ParseDuration(r.URL.Query().Get("timeout")); err == nil && timeout > 0 {
+		return context.WithValue(ctx, timeoutKey{}, timeout)
+	}
+	return ctx
+}
+
+// timeout is how long a decision may take, so that its answer still arrives.
+func timeout(ctx context.Context) time.Duration {
+	const byDefault = 10 * time.Second // the API server's, for webhooks that say nothing
+	timeout, ok := ctx.Value(timeoutKey{}).(time.Duration)
+	if !ok {
+		timeout = byDefault
+	}
+	return timeout - max(timeout/10, min(timeout/2, time.Second)) // it is rounded up to whole seconds
+}

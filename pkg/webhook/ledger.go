@@ -1,0 +1,354 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+// judge decides a request by a tree that has the group it was made for, unless there
+// is no such group. What it allows may need a reservation; nil where nothing grows.
+// It is called once for each state that the request is judged by, must not block,
+// and may add to the tree.
+type judge func(*quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation)
+
+// ledger makes reservations in the groups' status. There is one in a process; it is
+// safe for concurrent use.
+type ledger struct {
+	groups *groups
+	reader client.Reader            // live
+	writer client.SubResourceWriter // of the status
+	meters *meters
+
+	mu sync.Mutex
+	// waiting are the requests not taken yet, by group. A group is in it for as long
+	// as a goroutine serves it.
+	waiting map[string][]*request
+}
+
+func newLedger(groups *groups, reader client.Reader, writer client.SubResourceWriter, meters *meters) *ledger {
+	return &ledger{groups: groups, reader: reader, writer: writer, meters: meters, waiting: map[string][]*request{}}
+}
+
+// subject is what a request is about.
+type subject struct {
+	// request is the admission request, object what it creates or changes.
+	request, object types.UID
+	// base is the version of the object that is changed; empty for a creation.
+	base string
+}
+
+// request is one that waits for its group.
+type request struct {
+	subject
+	ctx   context.Context
+	judge judge
+	check *reportv1alpha1.QuotaCheck      // by the state judged last; nil before
+	waits bool                            // for the controller, before it may be refused
+	done  chan *reportv1alpha1.QuotaCheck // buffered: who asked may be gone
+
+	mu  sync.Mutex
+	why error // why it is not settled yet
+}
+
+var (
+	// errStale asks for a live state.
+	errStale      = errors.New("what is known of it may be old")
+	errNotCounted = errors.New("is not counted yet by the controller")
+	errFull       = errors.New("has more reservations than the controller has come to count yet")
+	errNotEnded   = errors.New("an earlier change of the object is not counted yet by the controller")
+)
+
+// charge judges a request of the named group and writes the reservation that it
+// needs. The error says that this could not be done before ctx ended; the reservation
+// may stand then, until its expiry.
+func (l *ledger) charge(ctx context.Context, group string, subject subject, judge judge) (*reportv1alpha1.QuotaCheck, error) {
+	if known := l.groups.get(group); known != nil {
+		if check, reservation := judge(quota.NewTree([]*quota.Group{known})); check.Allowed && reservation == nil {
+			return check, nil
+		}
+	}
+	r := &request{subject: subject, ctx: ctx, judge: judge, done: make(chan *reportv1alpha1.QuotaCheck, 1)}
+	l.enqueue(group, r)
+	select {
+	case check := <-r.done:
+		return check, nil
+	case <-ctx.Done():
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return nil, l.unsettled(group, r.why)
+	}
+}
+
+// judgeLive judges by the live state of the named group, and writes nothing.
+func (l *ledger) judgeLive(ctx context.Context, name string, judge judge) (*reportv1alpha1.QuotaCheck, error) {
+	for backoff := retries(); ; {
+		group, err := l.read(ctx, name)
+		if err == nil && group != nil && !quota.Counted(group) {
+			err = errNotCounted
+		}
+		if err == nil {
+			check, _ := judge(l.groups.around(name, group))
+			return check, nil
+		}
+		select {
+		case <-time.After(backoff.Step()):
+		case <-ctx.Done():
+			return nil, l.unsettled(name, err)
+		}
+	}
+}
+
+// unsettled says that time ran out, and what for.
+func (l *ledger) unsettled(group string, why error) error {
+	l.meters.unsettled.Inc()
+	if why == nil {
+		why = errors.New("its ledger could not be written in time")
+	}
+	return fmt.Errorf("group %s: %w", group, why)
+}
+
+// enqueue lets r wait for its group, and sees to it that somebody serves that.
+func (l *ledger) enqueue(group string, r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting, served := l.waiting[group]
+	l.waiting[group] = append(waiting, r)
+	if !served {
+		go l.serve(group)
+	}
+}
+
+// serve settles the group's requests until none waits.
+func (l *ledger) serve(group string) {
+	for l.settle(group) {
+	}
+}
+
+// settle answers the group's waiting requests, and those that come while it does, in
+// as many attempts as that takes or as they have time for. False says that there was
+// none, and that the group is served no more.
+func (l *ledger) settle(group string) bool {
+	var batch []*request
+	live, conflicts := false, 0
+	for backoff := retries(); ; {
+		first := batch == nil
+		if batch = l.join(group, batch); len(batch) == 0 {
+			return !first || !l.leave(group)
+		}
+		start := time.Now()
+		err := l.attempt(group, batch, live)
+		live = true
+		switch {
+		case err == nil:
+			if len(batch) > 1 {
+				giveWay(time.Since(start), conflicts)
+			}
+			return true
+		case errors.Is(err, errStale):
+		case apierrors.IsConflict(err):
+			l.meters.conflicts.Inc()
+			conflicts++
+			time.Sleep(wait.Jitter(time.Millisecond, 4)) // the others' turn
+		default:
+			giveReason(batch, err)
+			time.Sleep(backoff.Step())
+		}
+	}
+}
+
+// retries is how long to wait before each further attempt after an error.
+func retries() wait.Backoff {
+	return wait.Backoff{Duration: 5 * time.Millisecond, Factor: 1.5, Jitter: 0.5, Steps: 100, Cap: 250 * time.Millisecond}
+}
+
+// giveWay lets others write, the controller and other processes, after an attempt that
+// took so long and so many conflicts before it: who has just written knows the newest
+// state, and would be faster than they every time. Whoever comes meanwhile joins the
+// next batch.
+func giveWay(took time.Duration, conflicts int) {
+	const longest = 200 * time.Millisecond
+	time.Sleep(min(took*time.Duration(1+conflicts), longest))
+}
+
+// join adds the requests that came meanwhile to the batch, and drops those whose
+// time has run out.
+func (l *ledger) join(group string, batch []*request) []*request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	batch = append(batch, l.waiting[group]...)
+	l.waiting[group] = nil
+	return slices.DeleteFunc(batch, func(r *request) bool { return r.ctx.Err() != nil })
+}
+
+// leave ends the service of a group where nobody waits, and says whether it did.
+func (l *ledger) leave(group string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting[group]) > 0 {
+		return false
+	}
+	delete(l.waiting, group)
+	return true
+}
+
+// giveReason notes why the batch is not settled yet.
+func giveReason(batch []*request, err error) {
+	for _, r := range batch {
+		r.mu.Lock()
+		r.why = err
+		r.mu.Unlock()
+	}
+}
+
+// mostReservations is how many may stand in one group before its controller has to
+// come: the object stays within what etcd stores, and an update of it quick.
+const mostReservations = 1000
+
+// endDelay is how often it is looked whether the controller has ended a reservation.
+const endDelay = 50 * time.Millisecond
+
+// attemptTimeout bounds an attempt: an answer that takes longer is not coming.
+const attemptTimeout = 3 * time.Second
+
+// attempt judges the batch by one state of the group, live or as known, writes the
+// reservations in one write, and answers. After an error, nothing is answered.
+func (l *ledger) attempt(name string, batch []*request, live bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	defer cancel()
+	group, err := l.state(ctx, name, live)
+	if err != nil {
+		return err
+	}
+	charged := group.DeepCopy()
+	refused := l.judgeBatch(name, charged, batch, live)
+	if refused && !live {
+		return errStale
+	}
+	if group != nil && len(charged.Status.Reservations) > len(group.Status.Reservations) {
+		if len(group.Status.Reservations) >= mostReservations {
+			return errFull
+		}
+		if err := l.writer.Update(ctx, charged); err != nil {
+			return err
+		}
+		l.seen(charged)
+		l.meters.writes.Inc()
+	}
+	l.meters.batchSize.Observe(float64(len(batch)))
+	for _, r := range batch {
+		l.answer(name, r)
+	}
+	return nil
+}
+
+// answer gives a request its check, or lets it wait again.
+func (l *ledger) answer(group string, r *request) {
+	if !r.waits {
+		r.done <- r.check
+		return
+	}
+	giveReason([]*request{r}, errNotEnded)
+	time.AfterFunc(endDelay, func() { l.enqueue(group, r) })
+}
+
+// state is the group's state to judge by; nil where the group does not exist.
+func (l *ledger) state(ctx context.Context, name string, live bool) (*quota.Group, error) {
+	if !live {
+		if known := l.groups.get(name); known != nil && quota.Counted(known) {
+			return known, nil
+		}
+		return nil, errStale
+	}
+	group, err := l.read(ctx, name)
+	if err == nil && group != nil && !quota.Counted(group) {
+		return nil, errNotCounted
+	}
+	return group, err
+}
+
+// read reads the group live; nil where it does not exist.
+func (l *ledger) read(ctx context.Context, name string) (*quota.Group, error) {
+	group := &quota.Group{}
+	err := l.reader.Get(ctx, client.ObjectKey{Name: name}, group)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.seen(group)
+	return group, nil
+}
+
+// seen takes in a state that the API server answered with. Who manages which field is
+// the API server's to keep: an update without it leaves it as it is.
+func (l *ledger) seen(group *quota.Group) {
+	group.ManagedFields = nil
+	l.groups.put(group)
+}
+
+// judgeBatch judges each request by what those before it left of the group, which it
+// changes, and says whether one was refused. Only where that is an answer (live) are
+// its reasons made in full. group is nil where there is none.
+func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, live bool) (refused bool) {
+	for _, r := range batch {
+		r.waits = false
+		if r.stands(group) { // written by an attempt whose outcome was unknown
+			if r.check == nil || !r.check.Allowed {
+				r.check = &reportv1alpha1.QuotaCheck{Allowed: true, Group: name}
+			}
+			continue
+		}
+		tree := quota.NewTree(nil)
+		if group != nil {
+			tree.Put(group)
+		}
+		check, reservation := r.judge(tree)
+		switch {
+		case !check.Allowed:
+			refused = true
+			if live {
+				check, _ = r.judge(l.groups.around(name, group))
+				r.waits = r.changedBefore(group)
+			}
+		case reservation != nil && group != nil:
+			quota.Reserve(group, *reservation)
+		}
+		r.check = check
+	}
+	return refused
+}
+
+// stands says whether the request's reservation is in the ledger.
+func (r *request) stands(group *quota.Group) bool {
+	return group != nil && slices.ContainsFunc(group.Status.Reservations, func(other stowagev1alpha1.Reservation) bool { return other.UID == r.request })
+}
+
+// changedBefore says whether a reservation stands for a version of the object before
+// the one that the request changes. What became of it is part of that one, or it
+// became nothing: the API server asks anew, with another UID, when an object changes
+// under a request. Until the controller has ended it, the group seems to have less
+// left than it has.
+func (r *request) changedBefore(group *quota.Group) bool {
+	return group != nil && r.base != "" && slices.ContainsFunc(group.Status.Reservations, func(other stowagev1alpha1.Reservation) bool {
+		if other.Object.UID != r.object || other.BaseResourceVersion == "" {
+			return other.Object.UID == r.object
+		}
+		order, err := resourceversion.CompareResourceVersion(other.BaseResourceVersion, r.base)
+		return err == nil && order < 0
+	})
+}

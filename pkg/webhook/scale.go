@@ -1,0 +1,98 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	kjson "sigs.k8s.io/json"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// scale judges a new number of replicas of a workload, by the template that it has.
+func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1alpha1.QuotaCheck, error) {
+	kind := d.Kinds.ForResource(schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource})
+	if kind == nil || req.Operation != admissionv1.Update {
+		return nil, nil
+	}
+	var before, after autoscalingv1.Scale
+	if err := errors.Join(decodeInto(req.OldObject, "oldObject", &before), decodeInto(req.Object, "object", &after)); err != nil {
+		return nil, badRequest{err}
+	}
+	if after.Spec.Replicas <= before.Spec.Replicas {
+		return nil, nil
+	}
+	change, err := d.resized(ctx, kind, types.NamespacedName{Namespace: req.Namespace, Name: req.Name}, &before.Spec.Replicas, after.Spec.Replicas)
+	if change == nil || err != nil {
+		return nil, err
+	}
+	maker, err := d.maker(ctx, change.New)
+	if err != nil {
+		return nil, err
+	}
+	if maker != nil {
+		return d.scaledChild(ctx, req, change.New, maker)
+	}
+	if change.New.Group == "" {
+		return nil, nil
+	}
+	return d.charge(ctx, req, *change, before.ResourceVersion)
+}
+
+// scaledChild judges that w, a part of maker, is scaled up: its own controller may.
+func (d *decider) scaledChild(ctx context.Context, req *admission.Request, w, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
+	controls, err := d.access.controls(ctx, req.UserInfo, d.Kinds.Of(ownerKind(w.Owner)), w.Namespace)
+	if controls || err != nil {
+		return nil, err
+	}
+	return partOf(w, maker), nil
+}
+
+// resized is the change of a live workload's replicas, from those that it has where
+// from is nil; nil where it is not there, or is not scaled by one number.
+func (d *decider) resized(ctx context.Context, kind *workload.Kind, name types.NamespacedName, from *int32, to int32) (*quota.Change, error) {
+	path, ok := kind.ReplicasPath()
+	if !ok {
+		return nil, nil
+	}
+	obj, err := d.readObject(ctx, kind, name)
+	if obj == nil || err != nil {
+		return nil, err
+	}
+	change := &quota.Change{}
+	if change.Old, err = at(kind, obj, path, from); err == nil {
+		change.New, err = at(kind, obj, path, &to)
+	}
+	if err != nil {
+		return nil, badRequest{fmt.Errorf("%s/%s/%s: %w", name.Namespace, kind.Singular(), name.Name, err)}
+	}
+	return change, nil
+}
+
+// at is obj, which it changes, with that number of replicas.
+func at(kind *workload.Kind, obj *unstructured.Unstructured, path []string, replicas *int32) (*workload.Workload, error) {
+	if replicas != nil {
+		if err := unstructured.SetNestedField(obj.Object, int64(*replicas), path...); err != nil {
+			return nil, err
+		}
+	}
+	return kind.Read(obj)
+}
+
+// decodeInto decodes an object of the request; field names it in errors.
+func decodeInto(raw runtime.RawExtension, field string, into any) error {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw.Raw, into); err != nil {
+		return fmt.Errorf("request.%s: %w", field, err)
+	}
+	return nil
+}
