@@ -7,6 +7,8 @@ SHELL := /usr/bin/env bash
 GO ?= go
 TOOLS := bin/tools
 DEMO := examples/fleet.yaml
+IMAGE ?= stowage-dev/stowage-manager:$(shell git describe --tags --always --dirty)
+PLATFORMS ?= linux/$(shell $(GO) env GOARCH)
 
 ##@ Development
 
@@ -59,6 +61,15 @@ update-golden: ## Record the golden files of the command tests.
 .PHONY: dist
 dist: $(TOOLS)/goreleaser ## Build the release archives into dist/, without publishing.
 	$(TOOLS)/goreleaser release --snapshot --clean
+
+.PHONY: image
+image: $(foreach platform,$(PLATFORMS),bin/image/$(platform)/stowage-manager) ## Build the component's image into dist/: an OCI layout, and a tar for ctr images import.
+	cd hack/tools/release && $(GO) run ./image -tag $(IMAGE) -layout $(CURDIR)/dist/image -archive $(CURDIR)/dist/stowage-manager.tar \
+	  $(foreach platform,$(PLATFORMS),$(platform)=$(CURDIR)/bin/image/$(platform)/stowage-manager)
+
+.PHONY: FORCE
+bin/image/%/stowage-manager: FORCE
+	CGO_ENABLED=0 GOOS=$(firstword $(subst /, ,$*)) GOARCH=$(word 2,$(subst /, ,$*)) $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/stowage-manager
 
 ##@ Tools
 

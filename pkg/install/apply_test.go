@@ -1,0 +1,344 @@
+package install_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stowage-dev/stowage/pkg/install"
+	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// options are of an installation in the cluster. No kubelet pulls the image: kwok
+// says that its pods run.
+func options() install.Options {
+	return install.Options{Image: "stowage-manager:test", Kinds: workload.Default()}
+}
+
+// apply installs, waits for the rollout, and returns what was done, by object.
+func apply(t *testing.T, opts install.Options, how install.ApplyOptions) map[string]string {
+	t.Helper()
+	objects, err := install.Objects(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	done := map[string]string{}
+	how.Report = func(step install.Step) {
+		if step.Done != "" {
+			done[step.Object] = step.Done
+		}
+	}
+	if err := install.Apply(ctx, cluster.RESTConfig(), objects, how); err != nil {
+		t.Fatal(err)
+	}
+	if len(done) != len(objects) {
+		t.Fatalf("%d objects, and %d were reported: %v", len(objects), len(done), done)
+	}
+	return done
+}
+
+// TestApplyAndRemove goes through the life of an installation.
+func TestApplyAndRemove(t *testing.T) {
+	if err := cluster.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.CreateAll(t.Context(), build.Node("node").Capacity("cpu=8,memory=16Gi,pods=20").Obj()); err != nil {
+		t.Fatal(err)
+	}
+	client := cluster.Client()
+	webhooks := client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+
+	t.Run("a dry run stores nothing", func(t *testing.T) {
+		done := apply(t, options(), install.ApplyOptions{DryRun: true, Wait: true})
+		if got := done["validatingwebhookconfiguration.admissionregistration.k8s.io/"+install.WebhookName]; got != "created" {
+			t.Errorf("the webhooks would be %q, want created", got)
+		}
+		if _, err := client.CoreV1().Namespaces().Get(t.Context(), install.DefaultNamespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("the namespace: got %v, want not found", err)
+		}
+	})
+	t.Run("everything is created, and runs in a restricted namespace", func(t *testing.T) {
+		for object, done := range apply(t, options(), install.ApplyOptions{Wait: true}) {
+			if done != "created" {
+				t.Errorf("%s: %s, want created", object, done)
+			}
+		}
+		deployment, err := client.AppsV1().Deployments(install.DefaultNamespace).Get(t.Context(), install.ManagerName, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := deployment.Status.ReadyReplicas; got != install.DefaultReplicas {
+			t.Errorf("%d replicas are ready, want %d", got, install.DefaultReplicas)
+		}
+	})
+	t.Run("again, nothing changes", func(t *testing.T) {
+		for object, done := range apply(t, options(), install.ApplyOptions{Wait: true}) {
+			if done != "unchanged" {
+				t.Errorf("%s: %s, want unchanged", object, done)
+			}
+		}
+	})
+	t.Run("an upgrade with other kinds keeps the component's CA bundle", func(t *testing.T) {
+		fillCABundle(t, "the CA")
+		kinds, err := new(workload.Kinds).With(*workload.Default().All()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := options()
+		opts.Kinds = kinds
+		done := apply(t, opts, install.ApplyOptions{Wait: true})
+		if got := done["deployment.apps/"+install.ManagerName]; got != "configured" {
+			t.Errorf("the deployment is %s, want configured: its pods must read the new kinds", got)
+		}
+		configuration, err := webhooks.Get(t.Context(), install.WebhookName, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"deployments.apps the CA", "ungrouped.deployments.apps the CA", "scale the CA", "autoscaler the CA", "bizrq the CA"}
+		var got []string
+		for _, webhook := range configuration.Webhooks {
+			got = append(got, strings.TrimSuffix(webhook.Name, ".quota.stowage.dev")+" "+string(webhook.ClientConfig.CABundle))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("webhooks (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("status", func(t *testing.T) {
+		status, err := install.ReadStatus(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &install.Status{
+			TypeMeta:   status.TypeMeta,
+			Namespace:  install.DefaultNamespace,
+			Deployment: &install.DeploymentStatus{Image: "stowage-manager:test", Replicas: 2, Updated: 2, Ready: 2},
+			Webhooks:   &install.WebhookStatus{Entries: 5, Trusted: true},
+			Resource:   &install.ResourceStatus{Versions: []string{"v1alpha1"}, Established: true},
+			Groups:     &install.GroupsStatus{},
+			Unknown:    []string{},
+			Problems: []string{
+				"lease stowage-system/stowage-manager: not found",
+				"secret stowage-system/stowage-webhook-certificate: tls.crt: holds no certificate yet",
+			},
+		}
+		if diff := cmp.Diff(want, status); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("removal keeps the groups", func(t *testing.T) {
+		steps := remove(t, install.ApplyOptions{Wait: true})
+		if want := "validatingwebhookconfiguration.admissionregistration.k8s.io/stowage-quota deleted"; steps[0] != want {
+			t.Errorf("the first step is %q, want %q: from then on nobody waits for the component", steps[0], want)
+		}
+		if want := "customresourcedefinition.apiextensions.k8s.io/bizgroupresourcequotas.stowage.dev kept, with every group in it; --purge deletes them"; !slices.Contains(steps, want) {
+			t.Errorf("%q is not in %q", want, steps)
+		}
+		if _, err := client.CoreV1().Namespaces().Get(t.Context(), install.DefaultNamespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("the namespace: got %v, want not found", err)
+		}
+	})
+	t.Run("a purge does not", func(t *testing.T) {
+		steps := remove(t, install.ApplyOptions{Wait: true, Purge: true})
+		if want := "customresourcedefinition.apiextensions.k8s.io/bizgroupresourcequotas.stowage.dev deleted"; !slices.Contains(steps, want) {
+			t.Errorf("%q is not in %q", want, steps)
+		}
+		for _, step := range steps {
+			if !strings.Contains(step, "customresourcedefinition") && !strings.HasSuffix(step, " not found") {
+				t.Errorf("%q: want not found", step)
+			}
+		}
+	})
+}
+
+// TestNotStarting installs where nothing can run: there is no node.
+func TestNotStarting(t *testing.T) {
+	if err := cluster.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := install.Objects(options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err = install.Apply(ctx, cluster.RESTConfig(), objects, install.ApplyOptions{Wait: true, Report: func(step install.Step) {
+		if step.Waiting == "0 of 2 replicas available" {
+			cancel() // waited long enough
+		}
+	}})
+	want := "deployment.apps/stowage-manager: gave up: 0 of 2 replicas available; see the events: kubectl -n stowage-system describe deployment.apps/stowage-manager"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = cluster.Client().AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), install.WebhookName, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("the webhooks: got %v, want not found: nobody could answer them", err)
+	}
+}
+
+// TestForeignNamespace installs into a namespace that was there before.
+func TestForeignNamespace(t *testing.T) {
+	if err := cluster.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.CreateAll(t.Context(), build.Namespace(install.DefaultNamespace, "team=platform")); err != nil {
+		t.Fatal(err)
+	}
+	done := apply(t, options(), install.ApplyOptions{})
+	if got, want := done["namespace/"+install.DefaultNamespace], "left as it is: it was there before, and its labels are not changed"; got != want {
+		t.Errorf("the namespace was %q, want %q", got, want)
+	}
+	remove(t, install.ApplyOptions{})
+	namespace, err := cluster.Client().CoreV1().Namespaces().Get(t.Context(), install.DefaultNamespace, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if namespace.DeletionTimestamp != nil {
+		t.Error("the namespace is being deleted")
+	}
+}
+
+// TestRights asks the API server what the component may do.
+func TestRights(t *testing.T) {
+	if err := cluster.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, options(), install.ApplyOptions{})
+	const own = install.DefaultNamespace
+	for _, check := range []struct {
+		right   string // VERB RESOURCE[.GROUP][/SUBRESOURCE]
+		in      string
+		name    string
+		allowed bool
+	}{
+		{"list bizgroupresourcequotas.stowage.dev", "", "", true},
+		{"update bizgroupresourcequotas.stowage.dev/status", "", "nlp", true},
+		{"update bizgroupresourcequotas.stowage.dev", "", "nlp", false},
+		{"patch bizgroupresourcequotas.stowage.dev/status", "", "nlp", false},
+		{"create bizgroupresourcequotas.stowage.dev", "", "", false},
+		{"watch deployments.apps", "", "", true},
+		{"get rollouts.argoproj.io", "default", "web", true},
+		{"update deployments.apps", "default", "web", false},
+		{"update deployments.apps/scale", "default", "web", false},
+		{"delete pods", "default", "web", false},
+		{"create pods", own, "", false},
+		{"list nodes", "", "", true},
+		{"patch nodes", "", "node", false},
+		{"create subjectaccessreviews.authorization.k8s.io", "", "", true},
+		{"create events.events.k8s.io", "default", "", true},
+		{"list events.events.k8s.io", "default", "", false},
+		{"update validatingwebhookconfigurations.admissionregistration.k8s.io", "", install.WebhookName, true},
+		{"update validatingwebhookconfigurations.admissionregistration.k8s.io", "", "other", false},
+		{"create validatingwebhookconfigurations.admissionregistration.k8s.io", "", "", false},
+		{"delete validatingwebhookconfigurations.admissionregistration.k8s.io", "", install.WebhookName, false},
+		{"update secrets", own, install.CertificateName, true},
+		{"get secrets", own, "other", false},
+		{"create secrets", own, "", false},
+		{"list secrets", own, "", true},
+		{"list secrets", "", "", false},
+		{"get secrets", "default", install.CertificateName, false},
+		{"update leases.coordination.k8s.io", own, install.ManagerName, true},
+		{"update leases.coordination.k8s.io", own, "other", false},
+		{"update leases.coordination.k8s.io", "kube-system", install.ManagerName, false},
+		{"use bizgroupresourcequotas.stowage.dev", "", "nlp", false},
+	} {
+		verb, resource, _ := strings.Cut(check.right, " ")
+		resource, sub, _ := strings.Cut(resource, "/")
+		resource, group, _ := strings.Cut(resource, ".")
+		review, err := cluster.Client().AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: "system:serviceaccount:" + own + ":" + install.ManagerName,
+				ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Verb: verb, Group: group, Resource: resource, Subresource: sub, Namespace: check.in, Name: check.name,
+				},
+			},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if review.Status.Allowed != check.allowed {
+			t.Errorf("%s in %q of %q: allowed is %v, want %v", check.right, check.in, check.name, review.Status.Allowed, check.allowed)
+		}
+	}
+}
+
+// TestWrongOptions refuses what cannot be installed.
+func TestWrongOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit func(*install.Options)
+		want string
+	}{
+		"no image":         {func(o *install.Options) { o.Image = "" }, "no image: want the component's image"},
+		"no kinds":         {func(o *install.Options) { o.Kinds = nil }, "no workload kinds: want workload.Default() or a table of your own"},
+		"replicas":         {func(o *install.Options) { o.Replicas = -1 }, "replicas -1: want 1 or more"},
+		"namespace":        {func(o *install.Options) { o.Namespace = "A" }, `namespace "A": a lowercase RFC 1123 label`},
+		"system namespace": {func(o *install.Options) { o.Namespace = "kube-system" }, `namespace "kube-system": want one of the component's own`},
+		"URL":              {func(o *install.Options) { o.Webhook.URL = "http://localhost" }, `webhook URL "http://localhost": want https://HOST:PORT`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := options()
+			test.edit(&opts)
+			if _, err := install.Objects(opts); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// fillCABundle does what the component does with its certificates.
+func fillCABundle(t *testing.T, bundle string) {
+	t.Helper()
+	client := cluster.Client()
+	secrets := client.CoreV1().Secrets(install.DefaultNamespace)
+	secret, err := secrets.Get(t.Context(), install.CertificateName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret.Data = map[string][]byte{corev1.ServiceAccountRootCAKey: []byte(bundle)}
+	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{FieldManager: install.ManagerName}); err != nil {
+		t.Fatal(err)
+	}
+	webhooks := client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	configuration, err := webhooks.Get(t.Context(), install.WebhookName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range configuration.Webhooks {
+		configuration.Webhooks[i].ClientConfig.CABundle = []byte(bundle)
+	}
+	if _, err := webhooks.Update(t.Context(), configuration, metav1.UpdateOptions{FieldManager: install.ManagerName}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remove uninstalls, and returns the steps.
+func remove(t *testing.T, how install.ApplyOptions) []string {
+	t.Helper()
+	objects, err := install.Objects(options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var steps []string
+	how.Report = func(step install.Step) {
+		if step.Done != "" {
+			steps = append(steps, step.Object+" "+step.Done)
+		}
+	}
+	if err := install.Remove(ctx, cluster.RESTConfig(), objects, how); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}

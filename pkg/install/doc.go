@@ -1,0 +1,24 @@
+// Package install is the in-cluster component's manifests, and puts them into a
+// cluster, takes them out and says how they are.
+//
+// What is the same in every cluster stands as YAML under manifests/; what depends
+// on the namespace, the image or the workload kinds is filled in by [Objects]:
+// the role that reads the kinds, and the webhook configuration.
+//
+// # Who is called, and when
+//
+// A webhook that is down must block no more than it guards. So the API server is
+// told by CEL match conditions to call for what may charge a group more, and for
+// nothing else: a workload with a group's label that is created, grows, moves to
+// another group or model, or gets another controller. Scale-down, deletion and
+// other edits of metadata never call, and are never refused. Namespaces labelled
+// stowage.dev/require-biz-group=true also have their unlabelled workloads looked
+// at. The component's own namespace and kube-system are left out, so that the
+// component and what it stands on can always start.
+//
+// # Order
+//
+// [Apply] configures the webhooks last, when the component is rolled out and has
+// a certificate; [Remove] takes them out first. Nothing is refused for want of a
+// component that is on its way.
+package install

@@ -1,0 +1,221 @@
+package install
+
+import (
+	"fmt"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// The paths at which the component serves its webhooks.
+const (
+	PathWorkload = "/validate-workload"
+	PathScale    = "/validate-scale"
+	PathHPA      = "/validate-hpa"
+	PathBizRQ    = "/validate-bizrq"
+)
+
+// webhookTimeout is how long the API server waits for an answer, in seconds.
+const webhookTimeout = 10
+
+// Endpoint is where the API server finds the webhooks.
+type Endpoint struct {
+	// URL is the base of the webhooks' addresses ("https://127.0.0.1:9443"), for a
+	// manager that runs outside of the cluster. Empty is the component's Service.
+	URL string
+	// CABundle holds the certificates, in PEM, that sign the serving certificate.
+	// Where it is empty the component puts in its own.
+	CABundle []byte
+}
+
+// clientConfig is how the API server reaches one path.
+func (e Endpoint) clientConfig(namespace, path string) admissionv1.WebhookClientConfig {
+	config := admissionv1.WebhookClientConfig{CABundle: e.CABundle}
+	if e.URL != "" {
+		config.URL = new(strings.TrimSuffix(e.URL, "/") + path)
+		return config
+	}
+	config.Service = &admissionv1.ServiceReference{
+		Namespace: namespace,
+		Name:      ManagerName,
+		Path:      &path,
+		Port:      ptr.To[int32](443),
+	}
+	return config
+}
+
+// webhookConfiguration is the whole of what the API server is told.
+func webhookConfiguration(opts Options) *admissionv1.ValidatingWebhookConfiguration {
+	w := webhooks{opts: opts}
+	for _, kind := range opts.Kinds.All() {
+		w.workload(kind)
+	}
+	w.scale()
+	w.autoscaler()
+	w.group()
+	return &admissionv1.ValidatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
+		ObjectMeta: metav1.ObjectMeta{Name: WebhookName},
+		Webhooks:   w.list,
+	}
+}
+
+// webhooks collects the entries.
+type webhooks struct {
+	opts Options
+	list []admissionv1.ValidatingWebhook
+}
+
+// add appends an entry; name is its first part.
+func (w *webhooks) add(name, path string, rules []admissionv1.RuleWithOperations, conditions ...admissionv1.MatchCondition) *admissionv1.ValidatingWebhook {
+	w.list = append(w.list, admissionv1.ValidatingWebhook{
+		Name:                    name + ".quota." + stowagev1alpha1.GroupName,
+		ClientConfig:            w.opts.Webhook.clientConfig(w.opts.Namespace, path),
+		Rules:                   rules,
+		FailurePolicy:           ptr.To(admissionv1.Fail),
+		MatchPolicy:             ptr.To(admissionv1.Equivalent),
+		NamespaceSelector:       w.namespaces(),
+		SideEffects:             ptr.To(admissionv1.SideEffectClassNoneOnDryRun),
+		TimeoutSeconds:          ptr.To[int32](webhookTimeout),
+		AdmissionReviewVersions: []string{"v1"},
+		MatchConditions:         conditions,
+	})
+	return &w.list[len(w.list)-1]
+}
+
+// namespaces are all but those that must do without the component.
+func (w *webhooks) namespaces() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key:      corev1.LabelMetadataName,
+		Operator: metav1.LabelSelectorOpNotIn,
+		Values:   []string{metav1.NamespaceSystem, w.opts.Namespace},
+	}}}
+}
+
+// workload adds the two entries of a kind: for objects that name a group, and for
+// those that do not where they have to.
+func (w *webhooks) workload(kind *workload.Kind) {
+	resource := kind.GroupResource().String()
+	rules := workloadRules(kind)
+	w.add(resource, PathWorkload, rules,
+		condition("names-a-group", label("object", stowagev1alpha1.GroupLabel)+" != ''"),
+		condition("may-charge-more", mayChargeMore(kind)))
+	required := w.add("ungrouped."+resource, PathWorkload, rules,
+		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
+		condition("may-charge-more", mayChargeMore(kind)))
+	required.NamespaceSelector.MatchLabels = map[string]string{stowagev1alpha1.RequireGroupLabel: "true"}
+}
+
+// workloadRules are the requests that may make an object of the kind larger,
+// beside scaling it.
+func workloadRules(kind *workload.Kind) []admissionv1.RuleWithOperations {
+	rules := []admissionv1.RuleWithOperations{
+		rule(kind, kind.Resource, admissionv1.NamespacedScope, admissionv1.Create, admissionv1.Update),
+	}
+	if kind.Group == "" && kind.Resource == "pods" { // a pod is resized in place by a subresource
+		rules = append(rules, rule(kind, "pods/resize", admissionv1.NamespacedScope, admissionv1.Update))
+	}
+	return rules
+}
+
+func rule(kind *workload.Kind, resource string, scope admissionv1.ScopeType, operations ...admissionv1.OperationType) admissionv1.RuleWithOperations {
+	return admissionv1.RuleWithOperations{
+		Operations: operations,
+		Rule: admissionv1.Rule{
+			APIGroups:   []string{kind.Group},
+			APIVersions: []string{kind.Version},
+			Resources:   []string{resource},
+			Scope:       &scope,
+		},
+	}
+}
+
+// mayChargeMore is the CEL expression of whether a request may charge some group
+// more than before.
+func mayChargeMore(kind *workload.Kind) string {
+	alternatives := []string{"request.operation == 'CREATE'"}
+	for _, key := range []string{
+		stowagev1alpha1.GroupLabel, stowagev1alpha1.CPUTypeLabel, stowagev1alpha1.GPUTypeLabel, stowagev1alpha1.MemoryTypeLabel,
+	} {
+		alternatives = append(alternatives, label("object", key)+" != "+label("oldObject", key))
+	}
+	// A controller that is added may hide an object behind one that is counted; an
+	// object that is let go is counted itself, and its controller may make another.
+	// The garbage collector lets go of what a deleted owner leaves behind.
+	alternatives = append(alternatives,
+		differ("object", "oldObject"),
+		"request.userInfo.username != '"+garbageCollector+"' && "+differ("oldObject", "object"))
+	if grows := kind.Grows(); grows != "" {
+		alternatives = append(alternatives, "("+grows+")")
+	}
+	return strings.Join(alternatives, " ||\n")
+}
+
+// scale adds the entry of the scale subresources: a Scale has no labels of the
+// workload's, so that whether it has a group is for the component to look up.
+func (w *webhooks) scale() {
+	var rules []admissionv1.RuleWithOperations
+	for _, kind := range w.opts.Kinds.All() {
+		if kind.Scale {
+			rules = append(rules, rule(kind, kind.Resource+"/scale", admissionv1.NamespacedScope, admissionv1.Update))
+		}
+	}
+	w.add("scale", PathScale, rules,
+		condition("scales-up", "object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)"))
+}
+
+// autoscaler adds the entry of HorizontalPodAutoscalers; autoscaling/v1 is
+// converted to v2. What they scale is checked when they scale it, so that an
+// autoscaler need not wait for a component that is down.
+func (w *webhooks) autoscaler() {
+	hpa := &workload.Kind{Group: "autoscaling", Version: "v2"}
+	entry := w.add("autoscaler", PathHPA,
+		[]admissionv1.RuleWithOperations{
+			rule(hpa, "horizontalpodautoscalers", admissionv1.NamespacedScope, admissionv1.Create, admissionv1.Update),
+		},
+		condition("may-scale-higher", "request.operation == 'CREATE' ||\n"+
+			"object.spec.maxReplicas > oldObject.spec.maxReplicas ||\n"+
+			"object.spec.scaleTargetRef != oldObject.spec.scaleTargetRef"))
+	entry.FailurePolicy = ptr.To(admissionv1.Ignore)
+}
+
+// group adds the entry of the groups themselves.
+func (w *webhooks) group() {
+	bizrq := &workload.Kind{Group: stowagev1alpha1.GroupName, Version: stowagev1alpha1.GroupVersion.Version}
+	entry := w.add("bizrq", PathBizRQ,
+		[]admissionv1.RuleWithOperations{
+			rule(bizrq, stowagev1alpha1.BizGroupResourceQuotaResource, admissionv1.ClusterScope,
+				admissionv1.Create, admissionv1.Update, admissionv1.Delete),
+		},
+		condition("changes-the-spec", "request.operation != 'UPDATE' || object.spec != oldObject.spec"))
+	entry.NamespaceSelector = &metav1.LabelSelector{}
+}
+
+func condition(name, expression string) admissionv1.MatchCondition {
+	return admissionv1.MatchCondition{Name: name, Expression: expression}
+}
+
+// label is the CEL expression of an object's label; "" where it has none.
+func label(object, key string) string {
+	return fmt.Sprintf("%s.metadata.?labels[?%q].orValue('')", object, key)
+}
+
+// garbageCollector is the user that removes the references to owners that are gone.
+const garbageCollector = "system:serviceaccount:kube-system:generic-garbage-collector"
+
+// differ is the CEL expression of whether a has a controller that b has not.
+func differ(a, b string) string {
+	return controllers(a) + ".exists(o, !" + controllers(b) + ".exists(p, p.uid == o.uid))"
+}
+
+// controllers is the CEL expression of the list, of one or none, of the owners
+// that control an object.
+func controllers(object string) string {
+	return object + ".metadata.?ownerReferences.orValue([]).filter(r, r.?controller.orValue(false))"
+}

@@ -1,0 +1,21 @@
+// Package manager is the in-cluster component's command: a controller-runtime
+// manager with the admission webhooks and the controllers, wired up.
+//
+// Every replica serves the webhooks and keeps the controllers' views of the
+// cluster; the replica that holds the Lease also writes the ledgers. A replica is
+// ready when it has a certificate, listens, and its views hold the cluster; until
+// then the Service sends it nothing.
+//
+// # Certificates
+//
+// With --cert-dir they are files that someone else renews. Without, cert-controller
+// makes them, keeps them in a Secret, renews them and puts the CA bundle into the
+// webhook configuration; this package copies the Secret into files, at once and not
+// when a kubelet next refreshes its mounts.
+//
+// # Ending
+//
+// A first signal makes the replica unready. It goes on answering for --drain, until
+// no API server sends it anything new; then it closes, finishes what is in flight,
+// and gives the Lease back.
+package manager
