@@ -27,8 +27,9 @@ type View struct {
 	tree     *quota.Tree
 	groups   map[types.UID]string // the groups' names
 	runs     *runs
-	progress map[string]*progress // by resource
-	unserved map[string]time.Time // when a declared kind was last found not to be served, by resource
+	progress map[string]*progress    // by resource
+	departed map[types.UID]time.Time // objects with a group that are gone, and since when
+	unserved map[string]time.Time    // when a declared kind was last found not to be served, by resource
 	changed  func(groups sets.Set[string])
 }
 
@@ -56,6 +57,7 @@ func newView(kinds *workload.Kinds, clock clock.PassiveClock, log logr.Logger) *
 		groups:   map[types.UID]string{},
 		runs:     newRuns(),
 		progress: map[string]*progress{},
+		departed: map[types.UID]time.Time{},
 		unserved: map[string]time.Time{},
 		changed:  func(sets.Set[string]) {},
 	}
@@ -170,6 +172,9 @@ func (v *View) removeWorkload(uid types.UID, obj runtime.Object, live bool, t *t
 		return
 	}
 	t.add(old.Group)
+	if old.Group != "" {
+		v.departed[uid] = v.clock.Now()
+	}
 	v.assignMade(uid, t, 0)
 	if old.Kind.GroupKind() != podKind {
 		return
@@ -243,11 +248,17 @@ func (v *View) removeGroup(uid types.UID, t *touched) {
 	}
 }
 
-// sweep forgets ended pods that no group pays for: their owners have had time to be seen.
+// sweep forgets what is long gone: objects whose reservations have ended, and ended
+// pods that no group pays for, whose owners have had time to be seen.
 func (v *View) sweep() {
 	const patience = 10 * time.Minute
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for uid, since := range v.departed {
+		if v.clock.Since(since) > patience {
+			delete(v.departed, uid)
+		}
+	}
 	for uid, r := range v.runs.byPod {
 		if r.ended() && v.tree.Group(r.group) == nil && v.clock.Since(r.To) > patience {
 			v.runs.drop(uid)
@@ -316,6 +327,7 @@ func (v *View) seen(group *quota.Group, gone map[types.UID]bool) quota.Seen {
 		Versions: versions,
 		Latest:   latest,
 		Version:  v.version,
+		Departed: func(uid types.UID) bool { return !v.departed[uid].IsZero() },
 		Unserved: func(resource string) bool {
 			found, declared := v.unserved[resource]
 			last := group.Status.LastReconcileTime

@@ -146,6 +146,10 @@ func TestCharge(t *testing.T) {
 		"selected nodes":  {opts: quota.Options{Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, Template: template(onGPU)}}, want: map[string]string{"pods": "1", "limits.cpu": "1", "requests.cpu": "1"}},
 		"no nodes known":  {sets: []workload.PodSet{{PerNode: true, Template: template(oneCPU)}}, want: map[string]string{}},
 		"surge of a node": {opts: quota.Options{Surge: true, Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, Surge: 1, Template: template(oneCPU)}}, want: map[string]string{"pods": "4", "limits.cpu": "4", "requests.cpu": "4"}},
+		"no more surge than nodes": {
+			opts: quota.Options{Surge: true, Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, Surge: 50, Template: template(oneCPU)}},
+			want: map[string]string{"pods": "6", "limits.cpu": "6", "requests.cpu": "6"},
+		},
 		"surge of nodes, in percent": {
 			opts: quota.Options{Surge: true, Nodes: nodes}, sets: []workload.PodSet{{PerNode: true, SurgePercent: 34, Template: template(oneCPU)}},
 			want: map[string]string{"pods": "5", "limits.cpu": "5", "requests.cpu": "5"},

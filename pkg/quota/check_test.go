@@ -250,6 +250,60 @@ func TestMustSpecify(t *testing.T) {
 	}
 }
 
+// What a workload left out before the group limited it, it may go on leaving out,
+// as long as it does not grow.
+func TestMustSpecifyToGrow(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{newGroup("g", "", list("limits.memory", "1Gi"))})
+	w := deployment(t, "g", 3, pod(list("cpu", "1")))
+	for _, replicas := range []int64{0, 2, 3} {
+		if check := tree.CheckWorkload(quota.Change{Old: w, New: scaled(w, replicas)}); !check.Allowed {
+			t.Errorf("from 3 to %d: %v", replicas, check.Reasons)
+		}
+	}
+	want := "group g: must specify limits.memory for: main"
+	if got := quota.Text(tree.CheckWorkload(quota.Change{Old: w, New: scaled(w, 4)})); got != want {
+		t.Errorf("from 3 to 4: %q, want %q", got, want)
+	}
+	if got := quota.Text(tree.CheckWorkload(quota.Change{Old: with(w, func(w *workload.Workload) { w.Group = "other" }), New: w})); got != want {
+		t.Errorf("moved here: %q, want %q", got, want)
+	}
+}
+
+// The sibling that is named has most of the key, however it spells it, by a count.
+func TestIdleSibling(t *testing.T) {
+	full := withUsed(newGroup("full", "ai", list("cpu", "4")), list("requests.cpu", "4"))
+	never := newGroup("never-counted", "ai", list("cpu", "400"))
+	never.Status = stowagev1alpha1.BizGroupResourceQuotaStatus{}
+	for name, test := range map[string]struct {
+		siblings []*quota.Group
+		want     string
+	}{
+		"none":             {},
+		"one that is full": {siblings: []*quota.Group{full}},
+		"one by all names": {siblings: []*quota.Group{full, newGroup("b", "ai", list("requests.cpu", "7"))}, want: "b 7"},
+		"the idlest":       {siblings: []*quota.Group{newGroup("a", "ai", list("cpu", "6")), newGroup("b", "ai", list("cpu", "7")), newGroup("c", "ai", list("cpu", "5"))}, want: "b 7"},
+		"the first of two": {siblings: []*quota.Group{newGroup("b", "ai", list("cpu", "7")), newGroup("a", "ai", list("cpu", "7"))}, want: "a 7"},
+		"not a stranger":   {siblings: []*quota.Group{newGroup("b", "other", list("cpu", "7"))}},
+		"not one unknown":  {siblings: []*quota.Group{never}},
+		"not of another":   {siblings: []*quota.Group{newGroup("b", "ai", list("limits.cpu", "7"))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree := quota.NewTree(append(test.siblings, newGroup("nlp", "ai", list("cpu", "1"))))
+			check := tree.CheckWorkload(quota.Change{New: deployment(t, "nlp", 2, pod(list("cpu", "1")))})
+			if len(check.Exceeded) != 1 {
+				t.Fatalf("exceeded: %+v", check.Exceeded)
+			}
+			got := ""
+			if idle := check.Exceeded[0].Idle; idle != nil {
+				got = idle.Group + " " + idle.Left.String()
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestLargestFitOnlyWhereThereIsOne(t *testing.T) {
 	group := newGroup("g", "", list("limits.cpu", "3"))
 	surging := newGroup("surging", "", list("limits.cpu", "3"))

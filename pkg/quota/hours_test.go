@@ -107,7 +107,7 @@ func TestAccrueStartsWithTheFirstCount(t *testing.T) {
 func TestHoursAreWorthTheSame(t *testing.T) {
 	for cores, hours := range map[string]time.Duration{"1": 100, "2": 50, "100": 1} {
 		group := spender("100")
-		quota.Accrue(group, []quota.Run{running(cores, 0, 0)}, at(hours*time.Hour-time.Second))
+		quota.Accrue(group, []quota.Run{running(cores, 0, 0)}, at(hours*time.Hour-36*time.Second))
 		if left := quota.Left(group, coreHours); left.Sign() <= 0 {
 			t.Errorf("%s cores: used up before %d hours: %s", cores, hours, spent(group))
 		}
@@ -181,10 +181,10 @@ func TestRefill(t *testing.T) {
 		want    string
 		history []string
 	}{
-		"before it":        {until: []time.Duration{day - time.Microsecond}, want: "23999999999n"},
+		"before it":        {until: []time.Duration{day - 36*time.Second}, want: "23990m"},
 		"at it":            {until: []time.Duration{day}, want: "0", history: []string{"0-1: 24"}},
 		"after it":         {until: []time.Duration{day + time.Hour}, want: "1", history: []string{"0-1: 24"}},
-		"step by step":     {until: []time.Duration{day / 2, day - time.Second, day + time.Second, day + time.Hour}, want: "1", history: []string{"0-1: 24"}},
+		"step by step":     {until: []time.Duration{day / 2, day - 36*time.Second, day + 36*time.Second, day + time.Hour}, want: "1", history: []string{"0-1: 24"}},
 		"several at once":  {until: []time.Duration{3*day + 2*time.Hour}, want: "2", history: []string{"2-3: 24", "1-2: 24", "0-1: 24"}},
 		"one by one":       {until: []time.Duration{day, 2 * day, 3 * day, 3*day + 2*time.Hour}, want: "2", history: []string{"2-3: 24", "1-2: 24", "0-1: 24"}},
 		"no time after it": {until: []time.Duration{day, day}, want: "0", history: []string{"0-1: 24"}},

@@ -46,6 +46,8 @@ type Seen struct {
 	Latest map[string]string
 	// Version is the version at which an object was seen; "" when it is not there.
 	Version func(types.UID) string
+	// Departed says whether an object was seen, and seen to go; nil for none.
+	Departed func(types.UID) bool
 	// Unserved says whether a kind that is not in Versions is known not to be served,
 	// later than the ledger was written; nil where all that is there was seen.
 	Unserved func(resource string) bool
@@ -68,7 +70,7 @@ func (s Seen) Behind(group *Group) string {
 }
 
 // Ended says whether a reservation has become part of what was seen: of a creation,
-// once the object is there; of a change, once a later version of the object is, or
+// once the object is or was there; of a change, once a later version of the object is, or
 // the object is gone.
 func (s Seen) Ended(reservation stowagev1alpha1.Reservation) bool {
 	if s.Gone[reservation.UID] {
@@ -76,7 +78,7 @@ func (s Seen) Ended(reservation stowagev1alpha1.Reservation) bool {
 	}
 	version := s.Version(reservation.Object.UID)
 	if reservation.BaseResourceVersion == "" {
-		return version != ""
+		return version != "" || s.Departed != nil && s.Departed(reservation.Object.UID)
 	}
 	if version != "" {
 		return newer(version, reservation.BaseResourceVersion)

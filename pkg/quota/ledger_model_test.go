@@ -162,6 +162,8 @@ type controllerProcess struct {
 	uids     map[types.UID]string // of groups: their names
 	at       map[string]int
 	versions map[string]string
+	latest   map[string]string // as versions, but only of what was seen
+	departed map[types.UID]bool
 	reading  *quota.Group // read, and not yet written
 	gone     map[types.UID]bool
 }
@@ -521,11 +523,34 @@ func (w *world) see(p *webhookProcess, n int) {
 // restart begins a process's view anew with a list of each kind at a version of its own.
 func (w *world) restart(c *controllerProcess, list func(resource string) int) {
 	*c = controllerProcess{
-		index: quota.NewIndex(w.kinds), tree: quota.NewTree(nil), uids: map[types.UID]string{}, at: map[string]int{}, versions: map[string]string{},
+		index: quota.NewIndex(w.kinds), tree: quota.NewTree(nil), uids: map[types.UID]string{}, at: map[string]int{}, versions: map[string]string{}, latest: map[string]string{},
+		departed: map[types.UID]bool{},
 	}
 	for _, resource := range modelResources {
 		c.versions[resource] = ""
 		w.deliver(c, resource, list(resource))
+		w.relisted(c, resource, "")
+	}
+}
+
+// relisted is what a controller knows when it has listed a kind, in place of what came
+// since the newest version it had seen: what is there, but of deletions nothing.
+func (w *world) relisted(c *controllerProcess, resource, before string) {
+	there := map[types.UID]int64{}
+	for _, e := range w.log[resource][:c.at[resource]] {
+		if there[e.uid] = e.version; e.workload == nil && e.group == nil {
+			delete(there, e.uid)
+		}
+	}
+	c.latest[resource] = before
+	for _, version := range there {
+		c.saw(resource, version)
+	}
+}
+
+func (c *controllerProcess) saw(resource string, version int64) {
+	if latest, _ := strconv.ParseInt(c.latest[resource], 10, 64); version > latest {
+		c.latest[resource] = strconv.FormatInt(version, 10)
 	}
 }
 
@@ -536,6 +561,7 @@ func (w *world) deliver(c *controllerProcess, resource string, n int) {
 	for _, e := range log[c.at[resource]:min(c.at[resource]+n, len(log))] {
 		c.at[resource]++
 		c.versions[resource] = strconv.FormatInt(e.version, 10)
+		c.saw(resource, e.version)
 		switch {
 		case e.workload != nil:
 			c.index.Put(e.workload)
@@ -547,6 +573,7 @@ func (w *world) deliver(c *controllerProcess, resource string, n int) {
 			delete(c.uids, e.uid)
 		default:
 			c.index.Remove(e.uid)
+			c.departed[e.uid] = true
 		}
 	}
 	if n > 0 && c.at[resource] == len(log) {
@@ -564,6 +591,8 @@ func (w *world) seeAll(c *controllerProcess) {
 func (w *world) seen(c *controllerProcess, group *quota.Group, gone map[types.UID]bool) quota.Seen {
 	seen := quota.Seen{
 		Self: c.index.SelfUsed(group), Children: c.tree.ChildrenHard(group.Name), Versions: maps.Clone(c.versions), Gone: gone,
+		Latest:   maps.Clone(c.latest),
+		Departed: func(uid types.UID) bool { return c.departed[uid] },
 		Version: func(uid types.UID) string {
 			if object := c.index.Get(uid); object != nil {
 				return object.ResourceVersion
@@ -588,7 +617,7 @@ func (w *world) seen(c *controllerProcess, group *quota.Group, gone map[types.UI
 			return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 		})
 		for resource := range seen.Versions {
-			seen.Versions[resource] = latest
+			seen.Versions[resource], seen.Latest[resource] = latest, latest
 		}
 	}
 	return seen
@@ -877,6 +906,13 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				all := len(w.log[resource])
 				return all - min(all, rapid.SampledFrom([]int{0, 1, 5, 1000}).Draw(t, "missing"))
 			})
+		},
+		"controller lists anew": func(t *rapid.T) {
+			c := rapid.SampledFrom(w.controllers).Draw(t, "controller")
+			resource := rapid.SampledFrom(modelResources).Draw(t, "resource")
+			before := c.latest[resource]
+			w.deliver(c, resource, rapid.SampledFrom([]int{2, 5, 1000}).Draw(t, "changes"))
+			w.relisted(c, resource, before)
 		},
 		"time passes": func(t *rapid.T) {
 			w.now = w.now.Add(rapid.SampledFrom([]time.Duration{time.Second, ttl / 2, ttl}).Draw(t, "time"))

@@ -58,10 +58,12 @@ func TestEnded(t *testing.T) {
 		version string // of the object as seen
 		seen    string // of the kind
 		gone    bool
+		left    bool // whether it was seen to go
 		want    bool
 	}{
 		"a creation not seen":                    {seen: "100"},
 		"a creation seen":                        {version: "90", seen: "90", want: true},
+		"a creation seen, and its deletion":      {seen: "100", left: true, want: true},
 		"a creation that led to nothing":         {seen: "100", gone: true, want: true},
 		"a change, its base seen":                {base: "90", version: "90", seen: "100"},
 		"a change, something before seen":        {base: "90", version: "80", seen: "89"},
@@ -86,7 +88,8 @@ func TestEnded(t *testing.T) {
 					}
 					return test.version
 				},
-				Gone: map[types.UID]bool{"request": test.gone, "another": true},
+				Gone:     map[types.UID]bool{"request": test.gone, "another": true},
+				Departed: func(uid types.UID) bool { return test.left && uid == object },
 			}
 			reservation := stowagev1alpha1.Reservation{
 				UID: "request", BaseResourceVersion: test.base, Object: stowagev1alpha1.ObjectReference{Resource: "deployments.apps", Name: "web", UID: object},

@@ -92,7 +92,7 @@ func createCluster(ctx context.Context, dir, bin string, opts Options) error {
 
 // kwokctlConfig renders the KwokctlConfiguration of the lab.
 func kwokctlConfig(dir, bin string, opts Options) ([]byte, error) {
-	ports, err := freePorts(6)
+	ports, err := FreePorts(6)
 	if err != nil {
 		return nil, err
 	}
@@ -199,9 +199,9 @@ func switches(m map[string]bool) string {
 	return strings.Join(s, ",")
 }
 
-// freePorts returns n distinct ports that nobody listens on, below the range that Linux takes for outgoing
-// connections, so that none is lost between here and its component's start.
-func freePorts(n int) ([]int, error) {
+// FreePorts returns n distinct ports that nobody listens on, below the range that Linux takes for outgoing
+// connections, so that none is lost between here and its user's start.
+func FreePorts(n int) ([]int, error) {
 	const low, high, tries = 15000, 30000, 10000
 	var ports []int
 	for range tries {

@@ -160,6 +160,15 @@ func (l *Lab) Detach() error {
 // Dir returns the lab's directory.
 func (l *Lab) Dir() string { return l.dir }
 
+// Binary returns the path of one of the binaries that the lab was made of: "kubectl", "etcdctl".
+func (l *Lab) Binary(name string) (string, error) {
+	kwokctl, err := filepath.EvalSymlinks(filepath.Join(l.dir, "kwokctl"))
+	if err != nil {
+		return "", fmt.Errorf("lab %s: %w", l.dir, err)
+	}
+	return filepath.Join(filepath.Dir(kwokctl), name), nil
+}
+
 // Kubeconfig returns the path of the lab's own kubeconfig: an administrator's.
 func (l *Lab) Kubeconfig() string { return filepath.Join(l.dir, "kubeconfig") }
 

@@ -177,7 +177,7 @@ func (l *Lab) Stop(ctx context.Context, c Component) error {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("lab %s: stopping %s: %w", l.dir, c, err)
 	}
-	err = poll(ctx, func(context.Context) (bool, error) { return !p.runs(pid), nil })
+	err = poll(ctx, func(context.Context) (bool, error) { return ended(pid), nil })
 	if err != nil {
 		return fmt.Errorf("lab %s: stopping %s: %w", l.dir, c, err)
 	}
@@ -278,6 +278,19 @@ func readPID(path string) (int, error) {
 		return 0, fmt.Errorf("%s: expected a process id: %w", path, err)
 	}
 	return pid, nil
+}
+
+// ended says whether a process has let go of all that it had, its ports too: it is gone, or a zombie whose last
+// thread is. (It has no command line any more, and so does not run, before that.)
+func ended(pid int) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return true
+	}
+	threads, err := os.ReadDir(filepath.Join(dir, "task"))
+	_, state, _ := strings.Cut(string(stat), ") ") // the name in parentheses is the component's
+	return err != nil || strings.HasPrefix(state, "Z") && len(threads) == 1
 }
 
 // runs says whether pid is this component. A PID used again by another program is not, nor is a zombie, whose
