@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/print"
 )
 
@@ -34,7 +35,7 @@ func (m *ColorMode) Type() string { return "string" }
 // Set implements pflag.Value.
 func (m *ColorMode) Set(value string) error {
 	if !slices.Contains(colorModes(), value) {
-		return fmt.Errorf("expected one of %s%s", strings.Join(colorModes(), ", "), DidYouMean(value, colorModes()))
+		return fmt.Errorf("expected one of %s%s", strings.Join(colorModes(), ", "), nearest.DidYouMean(value, colorModes()))
 	}
 	*m = ColorMode(value)
 	return nil

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
 // SelectFlags choose objects as `kubectl get` does.
@@ -46,7 +48,7 @@ func (f *SelectFlags) PodMatcher() (func(*corev1.Pod) bool, error) {
 	for _, requirement := range fieldSelector.Requirements() {
 		if !slices.Contains(podFieldNames(), requirement.Field) {
 			return nil, fmt.Errorf("--field-selector %q: expected one of %s%s", f.FieldSelector,
-				strings.Join(podFieldNames(), ", "), DidYouMean(requirement.Field, podFieldNames()))
+				strings.Join(podFieldNames(), ", "), nearest.DidYouMean(requirement.Field, podFieldNames()))
 		}
 	}
 	return func(pod *corev1.Pod) bool {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/kubectl/pkg/cmd/get"
+
+	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
 // The formats that a command draws itself. All others are kubectl's.
@@ -105,7 +107,7 @@ func (f *OutputFlags) printer() (printers.ResourcePrinter, error) {
 		}
 	}
 	return nil, fmt.Errorf("unable to match a printer suitable for the output format %q, allowed formats are: %s%s",
-		format, strings.Join(f.formats(), ","), DidYouMean(format, f.formats()))
+		format, strings.Join(f.formats(), ","), nearest.DidYouMean(format, f.formats()))
 }
 
 // PrintReport prints a report in a machine format. Custom columns get one row

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/kubectl/pkg/cmd/options"
 	"k8s.io/kubectl/pkg/util/templates"
+
+	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
 // Prepare sets on a plugin's root command what all of them share: the name
@@ -35,9 +37,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
-	nearest := Nearest(unknown.GetSpecifiedName(), names)
-	if nearest == "" {
+	near := nearest.Of(unknown.GetSpecifiedName(), names)
+	if near == "" {
 		return UsageErrorf(cmd, "%s", err)
 	}
-	return UsageErrorf(cmd, "%s; did you mean --%s?", err, nearest)
+	return UsageErrorf(cmd, "%s; did you mean --%s?", err, near)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -56,7 +57,7 @@ func parseSlashed(args []string, types map[string]snapshot.Kind) ([]Target, erro
 		kind, ok := types[strings.ToLower(resource)]
 		if !ok {
 			return nil, fmt.Errorf("%q: unknown resource type %q, expected one of %s%s",
-				arg, resource, strings.ToLower(strings.Join(PodKinds(), ", ")), DidYouMean(resource, typeNames(types)))
+				arg, resource, strings.ToLower(strings.Join(PodKinds(), ", ")), nearest.DidYouMean(resource, typeNames(types)))
 		}
 		if name == "" || strings.Contains(name, "/") {
 			return nil, fmt.Errorf("arguments in resource/name form must have a single resource and name, not %q", arg)
@@ -184,5 +185,5 @@ func notFound(snap *snapshot.Snapshot, namespace string, target Target) error {
 	if namespace != "" {
 		where = fmt.Sprintf(" in namespace %q", namespace)
 	}
-	return fmt.Errorf("%s %q not found%s%s", resource, target.Name, where, DidYouMean(target.Name, names))
+	return fmt.Errorf("%s %q not found%s%s", resource, target.Name, where, nearest.DidYouMean(target.Name, names))
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	kubeversion "k8s.io/component-base/version"
 	"sigs.k8s.io/yaml"
+
+	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
 // Version is what `version` prints.
@@ -73,7 +75,7 @@ func newVersionCommand(env Env) *cobra.Command {
 				_, err = env.Out.Write(text)
 				return err
 			}
-			return UsageErrorf(cmd, "--output %q: expected one of json, yaml%s", output, DidYouMean(output, versionFormats()))
+			return UsageErrorf(cmd, "--output %q: expected one of json, yaml%s", output, nearest.DidYouMean(output, versionFormats()))
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", output, "One of 'yaml' or 'json'.")

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -114,17 +116,17 @@ func (r *Reconciler) worthWriting(before, after *quota.Group) bool {
 }
 
 // withoutProgress is the status without what moves on by itself: times, versions,
-// and hours.
+// and the group's own hours.
 func withoutProgress(group *quota.Group) stowagev1alpha1.BizGroupResourceQuotaStatus {
 	status := group.Status.DeepCopy()
 	status.LastReconcileTime, status.Observed, status.Conditions = nil, nil, nil
-	for _, list := range []corev1.ResourceList{status.SelfUsed, status.Used} {
-		for key := range list {
-			if quota.IsCash(key) {
-				delete(list, key)
-			}
+	for key, children := range status.Used {
+		if quota.IsCash(key) {
+			children.Sub(status.SelfUsed[key])
+			status.Used[key] = children
 		}
 	}
+	maps.DeleteFunc(status.SelfUsed, func(key corev1.ResourceName, _ resource.Quantity) bool { return quota.IsCash(key) })
 	return *status
 }
 
@@ -145,7 +147,11 @@ func (r *Reconciler) next(group *quota.Group) time.Duration {
 	wait := r.resync
 	by := func(at time.Time) { wait = min(wait, max(at.Sub(now), 0)+10*time.Millisecond) }
 	for _, reservation := range group.Status.Reservations {
-		by(reservation.Expiry.Time)
+		if expiry := reservation.Expiry.Time; expiry.After(now) {
+			by(expiry)
+		} else {
+			wait = min(wait, catchUp) // its object is there, and is about to be seen
+		}
 	}
 	if quota.HasCash(group) {
 		pace := r.view.pace(group.Name)

@@ -28,7 +28,7 @@ type View struct {
 	groups   map[types.UID]string // the groups' names
 	runs     *runs
 	progress map[string]*progress    // by resource
-	departed map[types.UID]time.Time // objects with a group that are gone, and since when
+	departed map[types.UID]time.Time // groups, and objects with one, that are gone, and since when
 	unserved map[string]time.Time    // when a declared kind was last found not to be served, by resource
 	changed  func(groups sets.Set[string])
 }
@@ -242,6 +242,7 @@ func (v *View) putGroup(group *quota.Group, t *touched) {
 func (v *View) removeGroup(uid types.UID, t *touched) {
 	group := v.tree.Group(v.groups[uid])
 	delete(v.groups, uid)
+	v.departed[uid] = v.clock.Now()
 	if group != nil && group.UID == uid {
 		v.tree.Remove(group.Name)
 		t.add(group.Name, group.Spec.ParentBizGroup)

@@ -26,6 +26,9 @@ import (
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
+// table is the default table of kinds, which does not change.
+var table = workload.Default()
+
 // noon is when these tests begin.
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
@@ -54,9 +57,9 @@ func newFeed(t testing.TB) *feed {
 func emptyFeed(t testing.TB) *feed {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(noon)
-	view := newView(workload.Default(), clock, logr.Discard())
+	view := newView(table, clock, logr.Discard())
 	f := &feed{t: t, view: view, clock: clock, version: head, stores: map[string]*store{quota.GroupResource: view.groupStore(), "nodes": view.nodeStore()}}
-	for _, kind := range workload.Default().All() {
+	for _, kind := range table.All() {
 		switch resource := kind.GroupResource().String(); resource {
 		case "deployments.apps", "replicasets.apps", "daemonsets.apps", "rollouts.argoproj.io", "pods":
 			f.stores[resource] = view.workloadStore(kind)
@@ -536,7 +539,7 @@ func TestSweep(t *testing.T) {
 
 func TestSynced(t *testing.T) {
 	f := emptyFeed(t)
-	if newView(workload.Default(), f.clock, logr.Discard()).Synced() {
+	if newView(table, f.clock, logr.Discard()).Synced() {
 		t.Error("a view of nothing is synced")
 	}
 	f.version = head - 50

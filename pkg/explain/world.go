@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/agnivade/levenshtein"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -133,28 +132,18 @@ func (w *world) user(pod *corev1.Pod) string {
 	return fmt.Sprintf("%s/%s", pod.Namespace, pod.Name)
 }
 
-// nearest returns the candidate with the smallest edit distance to name, if it
-// is close enough to be a slip: at most a third of the name's length.
-func nearest(name string, candidates []string) string {
-	best, bestDistance := "", len(name)/3+1
-	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
-		if candidate == name {
-			continue
-		}
-		distance := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(candidate))
-		if distance < bestDistance {
-			best, bestDistance = candidate, distance
-		}
-	}
-	return best
+// similar returns the candidate that name, which is none of them, was likely meant to be.
+func similar(name string, candidates []string) string {
+	slices.Sort(candidates)
+	return nearest.Of(name, slices.DeleteFunc(candidates, func(candidate string) bool { return candidate == name }))
 }
 
 func (w *world) nearestLabelValue(key, value string) string {
-	return nearest(value, slices.Collect(maps.Keys(w.labelValues[key])))
+	return similar(value, slices.Collect(maps.Keys(w.labelValues[key])))
 }
 
 func (w *world) nearestLabelKey(key string) string {
-	return nearest(key, slices.Collect(maps.Keys(w.labelValues)))
+	return similar(key, slices.Collect(maps.Keys(w.labelValues)))
 }
 
 func (w *world) nearestResource(name corev1.ResourceName) string {
@@ -164,7 +153,7 @@ func (w *world) nearestResource(name corev1.ResourceName) string {
 			names = append(names, string(offered))
 		}
 	}
-	return nearest(string(name), names)
+	return similar(string(name), names)
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -65,17 +65,3 @@ func project(list, hard corev1.ResourceList) corev1.ResourceList {
 	}
 	return out
 }
-
-// equal says whether two lists have the same keys with equal quantities.
-func equal(a, b corev1.ResourceList) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for key, quantity := range a {
-		other, ok := b[key]
-		if !ok || quantity.Cmp(other) != 0 {
-			return false
-		}
-	}
-	return true
-}

@@ -70,7 +70,7 @@ func BenchmarkSettle(b *testing.B) {
 }
 
 func BenchmarkSelfUsed(b *testing.B) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	workloads := make([]*workload.Workload, 10_000)
 	one := deployment(b, "nlp", 10, pod(list("cpu", "2", "memory", "4Gi", "nvidia.com/gpu", "1")))
 	for i := range workloads {
@@ -82,7 +82,7 @@ func BenchmarkSelfUsed(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			b.StopTimer()
-			ix := quota.NewIndex(workload.Default())
+			ix := quota.NewIndex(table)
 			for _, w := range workloads {
 				ix.Put(w)
 			}

@@ -64,7 +64,7 @@ func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
 		if IsCash(key) {
 			t.checkCash(check, group, key, growth)
 		} else if needs, ok := growth[Canonical(key)]; ok {
-			t.checkKey(check, group, key, needs, c.largestFit(group, key))
+			t.checkKey(check, group, key, needs, func() *int64 { return c.largestFit(group, key) })
 		}
 	}
 	return check
@@ -81,14 +81,15 @@ func (c Change) newlyUnset(group *Group) []string {
 	return slices.DeleteFunc(lines, func(line string) bool { return slices.Contains(before, line) })
 }
 
-// checkKey refuses needs of a key when the group has less left.
-func (t *Tree) checkKey(check *reportv1alpha1.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, fit *int64) {
+// checkKey refuses needs of a key when the group has less left; fit says how many
+// replicas would fit then.
+func (t *Tree) checkKey(check *reportv1alpha1.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, fit func() *int64) {
 	left := Left(group, key)
 	if needs.Cmp(left) <= 0 {
 		return
 	}
 	t.exceed(check, group, reportv1alpha1.QuotaExceeded{
-		Key: string(key), Needs: needs, Left: left, Short: minus(needs, left), Hard: group.Spec.Hard[key], LargestFit: fit,
+		Key: string(key), Needs: needs, Left: left, Short: minus(needs, left), Hard: group.Spec.Hard[key], LargestFit: fit(),
 	})
 }
 

@@ -151,7 +151,7 @@ func (t *Tree) checkSpec(old, group *Group) *reportv1alpha1.QuotaCheck {
 		if _, ok := hard[Canonical(key)]; !ok {
 			refuse(check, "spec.hard: lacks %s, which its parent %s has: give every key of the parent", key, parent.Name)
 		} else if needs, grows := growth[Canonical(key)]; grows {
-			t.checkKey(check, parent, key, needs, nil)
+			t.checkKey(check, parent, key, needs, func() *int64 { return nil })
 		}
 	}
 	return check

@@ -16,6 +16,9 @@ import (
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
+// table is the default table of kinds, which does not change.
+var table = workload.Default()
+
 // monday is a Monday's midnight.
 var monday = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
@@ -66,7 +69,7 @@ func unseen(types.UID) string { return "" }
 // kindOf returns a kind of the default table, as in "deployments.apps".
 func kindOf(t testing.TB, resource string) *workload.Kind {
 	t.Helper()
-	kind := workload.Default().ForResource(schema.ParseGroupResource(resource))
+	kind := table.ForResource(schema.ParseGroupResource(resource))
 	if kind == nil {
 		t.Fatalf("no kind %s in the default table", resource)
 	}

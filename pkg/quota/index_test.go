@@ -63,7 +63,7 @@ func TestIndexCountsTheTopmost(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			ix := quota.NewIndex(workload.Default())
+			ix := quota.NewIndex(table)
 			for _, w := range test.objects {
 				ix.Put(w)
 			}
@@ -76,7 +76,7 @@ func TestIndexCountsTheTopmost(t *testing.T) {
 
 // An owner reference to an object of a kind that makes nothing excuses nothing.
 func TestIndexOwnersThatMakeNothing(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	forged := object(t, "pods", "p", "nlp", "", 1)
 	forged.Owner = &metav1.OwnerReference{APIVersion: "v1", Kind: "Node", Name: "n", UID: "n"}
 	ix.Put(forged)
@@ -89,7 +89,7 @@ func TestIndexOwnersThatMakeNothing(t *testing.T) {
 }
 
 func TestIndexOwnersInACircle(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	a := object(t, "leaderworkersets.leaderworkerset.x-k8s.io", "a", "nlp", "statefulsets.apps/b", 1)
 	b := object(t, "statefulsets.apps", "b", "nlp", "leaderworkersets.leaderworkerset.x-k8s.io/a", 1)
 	ix.Put(a)
@@ -98,7 +98,7 @@ func TestIndexOwnersInACircle(t *testing.T) {
 }
 
 func TestIndexChargerSaysWhatIsMissing(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	one := object(t, "pods", "p", "", "replicasets.apps/rs", 1)
 	ix.Put(one)
 	if charger, broken := ix.Charger(one); charger != nil || !broken {
@@ -115,7 +115,7 @@ func TestIndexChargerSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestIndexFollowsChanges(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	ix.Put(object(t, "deployments.apps", "d", "nlp", "", 3))
 	if old := ix.Put(object(t, "deployments.apps", "d", "vision", "", 4)); old == nil || old.Group != "nlp" {
 		t.Errorf("replaced %v", old)
@@ -135,7 +135,7 @@ func TestIndexFollowsChanges(t *testing.T) {
 }
 
 func TestIndexCountsSurge(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	w := object(t, "deployments.apps", "d", "nlp", "", 4)
 	w.PodSets[0].Surge = 1
 	ix.Put(w)
@@ -149,7 +149,7 @@ func TestIndexCountsSurge(t *testing.T) {
 }
 
 func TestIndexFollowsNodes(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	node := func(name string, taints ...corev1.Taint) *corev1.Node {
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Taints: taints}}
 	}
@@ -185,7 +185,7 @@ func TestIndexFollowsNodes(t *testing.T) {
 }
 
 func TestIndexLists(t *testing.T) {
-	ix := quota.NewIndex(workload.Default())
+	ix := quota.NewIndex(table)
 	ix.Put(object(t, "statefulsets.apps", "b", "nlp", "", 1))
 	ix.Put(object(t, "deployments.apps", "z", "nlp", "", 2))
 	ix.Put(object(t, "deployments.apps", "a", "nlp", "", 3))

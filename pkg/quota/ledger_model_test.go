@@ -172,7 +172,7 @@ var modelResources = []string{"deployments.apps", "statefulsets.apps", quota.Gro
 
 func newWorld(broken mutation, webhooks, controllers int) *world {
 	w := &world{
-		broken: broken, kinds: workload.Default(), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		broken: broken, kinds: table, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		version:   95, // versions are compared as numbers: "99" < "100"
 		workloads: map[types.UID]*workload.Workload{}, groups: map[string]*quota.Group{}, log: map[string][]event{}, potential: map[string]amounts{},
 	}

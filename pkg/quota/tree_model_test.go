@@ -170,7 +170,7 @@ func TestTreeAgreesWithPlainArithmetic(t *testing.T) {
 	kind := kindOf(t, "deployments.apps")
 	rapid.Check(t, func(t *rapid.T) {
 		model := &plainTree{groups: map[string]plainGroup{}, workloads: map[string]plainWorkload{}}
-		real := &realTree{tree: quota.NewTree(nil), index: quota.NewIndex(workload.Default()), kind: kind}
+		real := &realTree{tree: quota.NewTree(nil), index: quota.NewIndex(table), kind: kind}
 		names := 0
 		newName := func(prefix string) string {
 			names++

@@ -64,9 +64,11 @@ func (d *decider) atMost(ctx context.Context, kind *workload.Kind, name types.Na
 	}
 	return d.ledger.judgeLive(ctx, change.New.Group, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
 		check := tree.CheckWorkload(*change)
-		group := tree.Group(change.New.Group)
-		if group == nil || group.Spec.HPA != stowagev1alpha1.HPADeny {
-			toWarnings(check, fmt.Sprintf("spec.maxReplicas: %d will not fit: ", replicas))
+		for i, reason := range check.Reasons {
+			check.Reasons[i] = fmt.Sprintf("spec.maxReplicas: %d will not fit: %s", replicas, reason)
+		}
+		if group := tree.Group(change.New.Group); group == nil || group.Spec.HPA != stowagev1alpha1.HPADeny {
+			toWarnings(check, "")
 		}
 		return check, nil
 	})

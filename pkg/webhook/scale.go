@@ -44,7 +44,11 @@ func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1a
 		return d.scaledChild(ctx, req, change.New, maker)
 	}
 	if change.New.Group == "" {
-		return nil, nil
+		required, err := d.requiresGroup(ctx, req.Namespace)
+		if !required || err != nil {
+			return nil, err
+		}
+		return ungrouped(change.New), nil
 	}
 	return d.charge(ctx, req, *change, before.ResourceVersion)
 }

@@ -93,9 +93,13 @@ func (d *decider) unmade(ctx context.Context, req *admission.Request, e edit, re
 	if err != nil {
 		return nil, err
 	}
-	if required && (e.old == nil || e.old.Group != "" || wasMade) {
-		return refusal(e.new, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
-			e.new.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel), nil
+	if required {
+		if required, err = e.needsGroup(wasMade); err != nil {
+			return nil, err
+		}
+	}
+	if required {
+		return ungrouped(e.new), nil
 	}
 	if e.new.Group == "" {
 		return nil, nil
@@ -114,6 +118,24 @@ func (d *decider) unmade(ctx context.Context, req *admission.Request, e edit, re
 		change.Old = nil
 	}
 	return d.charge(ctx, req, change, base)
+}
+
+// ungrouped refuses w for having no group.
+func ungrouped(w *workload.Workload) *reportv1alpha1.QuotaCheck {
+	return refusal(w, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
+		w.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel)
+}
+
+// needsGroup says whether an object without a group, in a namespace that demands
+// one, is more than an object from before that does not grow.
+func (e *edit) needsGroup(wasMade bool) (bool, error) {
+	if e.old == nil || e.old.Group != "" || wasMade {
+		return true, nil
+	}
+	if err := e.read(); err != nil {
+		return false, err
+	}
+	return len(quota.Increase(quota.Charge(e.old, quota.Options{}), quota.Charge(e.new, quota.Options{}))) > 0, nil
 }
 
 // wasMade says whether the object was a counted workload's child before the edit.

@@ -15,6 +15,7 @@ import (
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/print"
 )
 
@@ -115,7 +116,7 @@ func (o *checkOptions) complete(cmd *cobra.Command, args []string) (err error) {
 		}
 	}
 	if o.op != "" && !slices.Contains(operations(), o.op) {
-		return fmt.Errorf("--op %q: expected one of %s%s", o.op, strings.Join(operations(), ", "), cli.DidYouMean(o.op, operations()))
+		return fmt.Errorf("--op %q: expected one of %s%s", o.op, strings.Join(operations(), ", "), nearest.DidYouMean(o.op, operations()))
 	}
 	if !files {
 		o.target = args[0]

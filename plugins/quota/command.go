@@ -7,6 +7,7 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
 const long = `
@@ -53,5 +54,5 @@ func help(cmd *cobra.Command, args []string) error {
 			names = append(names, sub.Name())
 		}
 	}
-	return cli.UsageErrorf(cmd, "unknown command %q, expected one of %s%s", args[0], strings.Join(names, ", "), cli.DidYouMean(args[0], names))
+	return cli.UsageErrorf(cmd, "unknown command %q, expected one of %s%s", args[0], strings.Join(names, ", "), nearest.DidYouMean(args[0], names))
 }

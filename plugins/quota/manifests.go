@@ -13,6 +13,7 @@ import (
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -141,10 +142,10 @@ func (w *world) findScalable(argument, namespace string) (subject, error) {
 				near = append(near, object.GetName())
 			}
 		}
-		return subject{}, fmt.Errorf("%s %q not found in namespace %q%s", kind.GroupResource(), name, namespace, cli.DidYouMean(name, near))
+		return subject{}, fmt.Errorf("%s %q not found in namespace %q%s", kind.GroupResource(), name, namespace, nearest.DidYouMean(name, near))
 	}
 	slices.Sort(names)
-	return subject{}, fmt.Errorf("%q: unknown workload type %q, expected one of %s%s", argument, typeName, strings.Join(names, ", "), cli.DidYouMean(typeName, names))
+	return subject{}, fmt.Errorf("%q: unknown workload type %q, expected one of %s%s", argument, typeName, strings.Join(names, ", "), nearest.DidYouMean(typeName, names))
 }
 
 // isNamed says whether a type's name, in lower case, is the kind's.

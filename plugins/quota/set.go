@@ -11,6 +11,7 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
@@ -82,7 +83,7 @@ func editHard(hard corev1.ResourceList, edit string) error {
 	if key, ok := strings.CutSuffix(edit, "-"); ok && !strings.Contains(edit, "=") {
 		known, ok := keyIn(hard, corev1.ResourceName(key))
 		if !ok {
-			return fmt.Errorf("%q: the group has no key %s%s", edit, key, cli.DidYouMean(key, keyNames(hard)))
+			return fmt.Errorf("%q: the group has no key %s%s", edit, key, nearest.DidYouMean(key, keyNames(hard)))
 		}
 		delete(hard, known)
 		return nil

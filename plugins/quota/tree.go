@@ -15,6 +15,7 @@ import (
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
@@ -307,7 +308,7 @@ func (o *treeOptions) checkKeys(report *reportv1alpha1.QuotaTree) error {
 	names := sortedKeys(known)
 	for _, wanted := range o.keys {
 		if !slices.ContainsFunc(names, func(name string) bool { return same(name, wanted) }) {
-			return fmt.Errorf("--resource %q: no group has this key, expected one of %s%s", wanted, strings.Join(names, ", "), cli.DidYouMean(wanted, names))
+			return fmt.Errorf("--resource %q: no group has this key, expected one of %s%s", wanted, strings.Join(names, ", "), nearest.DidYouMean(wanted, names))
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -210,7 +211,7 @@ func (w *world) group(name string) (*quota.Group, error) {
 	if len(w.snap.BizGroupResourceQuotas) == 0 {
 		return nil, fmt.Errorf("%s %q not found: %s has no business groups", groupResource, name, w.snap.Source)
 	}
-	return nil, fmt.Errorf("%s %q not found%s", groupResource, name, cli.DidYouMean(name, w.tree.Names()))
+	return nil, fmt.Errorf("%s %q not found%s", groupResource, name, nearest.DidYouMean(name, w.tree.Names()))
 }
 
 // runs are the pods on nodes that charge groups, by group; nil where pods are unknown.

@@ -9,6 +9,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
@@ -69,7 +70,7 @@ func (o *Options) nothing(snap *snapshot.Snapshot) string {
 	for _, namespace := range snap.Namespaces {
 		names = append(names, namespace.Name)
 	}
-	return fmt.Sprintf("%s There is no such namespace%s", text, cli.DidYouMean(o.namespace, names))
+	return fmt.Sprintf("%s There is no such namespace%s", text, nearest.DidYouMean(o.namespace, names))
 }
 
 // printNames writes one line an item, as `kubectl get -o name`.

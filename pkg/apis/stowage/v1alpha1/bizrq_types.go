@@ -144,8 +144,7 @@ type BizGroupResourceQuotaStatus struct {
 	// Reservations are charges admitted and not yet counted in SelfUsed or in the
 	// children's hard.
 	// +optional
-	// +listType=map
-	// +listMapKey=uid
+	// +listType=atomic
 	Reservations []Reservation `json:"reservations,omitempty"`
 	// LastReconcileTime is until when hours are charged.
 	// +optional
@@ -153,8 +152,7 @@ type BizGroupResourceQuotaStatus struct {
 	// Observed is how far each kind of object was seen when SelfUsed was counted.
 	// A controller that has seen less must not count.
 	// +optional
-	// +listType=map
-	// +listMapKey=resource
+	// +listType=atomic
 	Observed []ObservedVersion `json:"observed,omitempty"`
 	// History holds the last 12 refill periods, newest first.
 	// +optional
