@@ -33,10 +33,14 @@ bench: build ## Measure the engine, then whole commands on a control plane (see 
 	$(GO) run ./test/bench/compare
 
 .PHONY: demo
-demo: build ## Explain the example fleet, without a cluster.
+demo: build ## Explain the example fleet and its quotas, without a cluster.
 	bin/kubectl-why_pending --snapshot $(DEMO) --all -A
 	@echo
 	bin/kubectl-why_pending --snapshot $(DEMO) -n nlp
+	@echo
+	bin/kubectl-quota tree --snapshot $(DEMO)
+	@echo
+	bin/kubectl-quota check -f examples/finetune.yaml --snapshot $(DEMO)
 
 ##@ Checks and generated files
 
