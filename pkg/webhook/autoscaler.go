@@ -68,7 +68,7 @@ func (d *decider) atMost(ctx context.Context, kind *workload.Kind, name types.Na
 			check.Reasons[i] = fmt.Sprintf("spec.maxReplicas: %d will not fit: %s", replicas, reason)
 		}
 		if group := tree.Group(change.New.Group); group == nil || group.Spec.HPA != stowagev1alpha1.HPADeny {
-			toWarnings(check, "")
+			quota.Warn(check, "")
 		}
 		return check, nil
 	})

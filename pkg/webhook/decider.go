@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -65,7 +64,8 @@ func (d *decider) charge(ctx context.Context, req *admission.Request, change quo
 		}
 		growth := change.Growth(group)
 		if (ties || len(growth) > 0) && !authorized && !quota.Allows(group, change.New.Namespace) {
-			return unauthorized(check, req), nil
+			quota.RefuseUse(check, requester(req), req.Namespace)
+			return check, nil
 		}
 		if len(growth) == 0 {
 			return check, nil
@@ -151,17 +151,5 @@ func ownerKind(owner *metav1.OwnerReference) schema.GroupKind {
 	return schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind()
 }
 
-// unauthorized is check as the one refusal that the requester is to know of.
-func unauthorized(check *reportv1alpha1.QuotaCheck, req *admission.Request) *reportv1alpha1.QuotaCheck {
-	refusal := &reportv1alpha1.QuotaCheck{TypeMeta: check.TypeMeta, Object: check.Object, Group: check.Group}
-	quota.Refuse(refusal, fmt.Sprintf(`group %s: user %s may not charge it from namespace %s: have %s added to the group's spec.allow.namespaces, or the verb "use" on %s/%s granted`,
-		check.Group, req.UserInfo.Username, req.Namespace, req.Namespace, stowagev1alpha1.BizGroupResourceQuotaResource, check.Group))
-	return refusal
-}
-
-// refusal is a refusal of w for a reason that is no group's.
-func refusal(w *workload.Workload, format string, args ...any) *reportv1alpha1.QuotaCheck {
-	check := &reportv1alpha1.QuotaCheck{Object: strings.TrimPrefix(w.Namespace+"/"+w.String(), "/"), Group: w.Group}
-	quota.Refuse(check, fmt.Sprintf(format, args...))
-	return check
-}
+// requester names who asks.
+func requester(req *admission.Request) string { return "user " + req.UserInfo.Username }

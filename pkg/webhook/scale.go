@@ -41,25 +41,26 @@ func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1a
 		return nil, err
 	}
 	if maker != nil {
-		return d.scaledChild(ctx, req, change.New, maker)
+		return d.scaledChild(ctx, req, change, maker)
 	}
 	if change.New.Group == "" {
 		required, err := d.requiresGroup(ctx, req.Namespace)
 		if !required || err != nil {
 			return nil, err
 		}
-		return ungrouped(change.New), nil
+		return quota.CheckUngrouped(*change), nil
 	}
 	return d.charge(ctx, req, *change, before.ResourceVersion)
 }
 
-// scaledChild judges that w, a part of maker, is scaled up: its own controller may.
-func (d *decider) scaledChild(ctx context.Context, req *admission.Request, w, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	controls, err := d.access.controls(ctx, req.UserInfo, d.Kinds.Of(ownerKind(w.Owner)), w.Namespace)
+// scaledChild judges that a part of maker is scaled up: its own controller may.
+func (d *decider) scaledChild(ctx context.Context, req *admission.Request, change *quota.Change, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
+	owner := d.Kinds.Of(ownerKind(change.New.Owner))
+	controls, err := d.access.controls(ctx, req.UserInfo, owner, change.New.Namespace)
 	if controls || err != nil {
 		return nil, err
 	}
-	return partOf(w, maker), nil
+	return quota.CheckPart(*change, owner, maker), nil
 }
 
 // resized is the change of a live workload's replicas, from those that it has where

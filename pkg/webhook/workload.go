@@ -94,12 +94,7 @@ func (d *decider) unmade(ctx context.Context, req *admission.Request, e edit, re
 		return nil, err
 	}
 	if required {
-		if required, err = e.needsGroup(wasMade); err != nil {
-			return nil, err
-		}
-	}
-	if required {
-		return ungrouped(e.new), nil
+		return e.ungrouped(wasMade)
 	}
 	if e.new.Group == "" {
 		return nil, nil
@@ -120,22 +115,15 @@ func (d *decider) unmade(ctx context.Context, req *admission.Request, e edit, re
 	return d.charge(ctx, req, change, base)
 }
 
-// ungrouped refuses w for having no group.
-func ungrouped(w *workload.Workload) *reportv1alpha1.QuotaCheck {
-	return refusal(w, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
-		w.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel)
-}
-
-// needsGroup says whether an object without a group, in a namespace that demands
-// one, is more than an object from before that does not grow.
-func (e *edit) needsGroup(wasMade bool) (bool, error) {
-	if e.old == nil || e.old.Group != "" || wasMade {
-		return true, nil
+// ungrouped judges an object without a group in a namespace that demands one.
+func (e *edit) ungrouped(wasMade bool) (*reportv1alpha1.QuotaCheck, error) {
+	if e.old == nil || wasMade {
+		return quota.CheckUngrouped(quota.Change{New: e.new}), nil
 	}
 	if err := e.read(); err != nil {
-		return false, err
+		return nil, err
 	}
-	return len(quota.Increase(quota.Charge(e.old, quota.Options{}), quota.Charge(e.new, quota.Options{}))) > 0, nil
+	return quota.CheckUngrouped(quota.Change{Old: e.old, New: e.new}), nil
 }
 
 // wasMade says whether the object was a counted workload's child before the edit.
@@ -160,23 +148,12 @@ func (d *decider) child(ctx context.Context, req *admission.Request, e edit, mak
 	if err != nil || controls {
 		return nil, err
 	}
-	if e.old == nil || !sameOwner(e.old, e.new) {
-		return refusal(e.new, "metadata.ownerReferences: only the controller of %s makes its %s: remove the owner reference",
-			owner.GroupResource(), e.kind.GroupResource()), nil
-	}
 	if err := e.read(); err != nil {
 		return nil, err
 	}
-	opts := quota.Options{Nodes: d.nodesFor(quota.Change{Old: e.old, New: e.new})}
-	if len(quota.Increase(quota.Charge(e.old, opts), quota.Charge(e.new, opts))) > 0 {
-		return partOf(e.new, maker), nil
-	}
-	return nil, nil
-}
-
-// partOf refuses that w grows, which maker is not charged for.
-func partOf(w, maker *workload.Workload) *reportv1alpha1.QuotaCheck {
-	return refusal(w, "%s: is part of %s, which charges group %s for it: change that instead", w, maker, maker.Group)
+	change := quota.Change{Old: e.old, New: e.new}
+	change.Nodes = d.nodesFor(change)
+	return quota.CheckPart(change, owner, maker), nil
 }
 
 // requiresGroup says whether each workload of the namespace needs a group.
@@ -201,9 +178,8 @@ func (d *decider) template(ctx context.Context, req *admission.Request, e edit) 
 	if err != nil {
 		return nil, badRequest{err}
 	}
-	if group != e.new.Group {
-		return refusal(e.new, "%s.metadata.labels: must name the group that the object names, as what it makes is charged there: add the label %s: %s",
-			e.kind.Template, stowagev1alpha1.GroupLabel, e.new.Group), nil
+	if check := quota.CheckTemplate(e.new, group); !check.Allowed {
+		return check, nil
 	}
 	made, err := d.made(e)
 	if made == nil || err != nil {
@@ -222,20 +198,12 @@ func (d *decider) template(ctx context.Context, req *admission.Request, e edit) 
 		switch {
 		case ties && of == nil:
 		case !authorized && !quota.Allows(of, made.Namespace):
-			check = unauthorized(check, req)
+			quota.RefuseUse(check, requester(req), req.Namespace)
 		default:
-			toWarnings(check, "one "+made.Kind.Kind+" of it does not fit now: ")
+			quota.Warn(check, "one "+made.Kind.Kind+" of it does not fit now: ")
 		}
 		return check, nil
 	})
-}
-
-// toWarnings allows what check refuses, with warnings of the reasons.
-func toWarnings(check *reportv1alpha1.QuotaCheck, prefix string) {
-	for _, reason := range check.Reasons {
-		check.Warnings = append(check.Warnings, prefix+reason)
-	}
-	check.Allowed, check.Reasons, check.Exceeded = true, []string{}, []reportv1alpha1.QuotaExceeded{}
 }
 
 // made is one object as the edited one's template says; nil where its kind is not

@@ -165,27 +165,17 @@ func (j *judge) maker(w *workload.Workload) *workload.Workload {
 }
 
 // judgePart judges what somebody does with a part of a workload, in whose
-// controller's place nobody may act: it may not be made, nor grow.
+// controller's place nobody may act.
 func (j *judge) judgePart(old, w, maker *workload.Workload) *reportv1alpha1.QuotaCheck {
-	check := j.uncharged(w)
-	nodes := quota.Options{Nodes: j.world.index.Nodes()}
-	switch {
-	case old == nil || old.Owner == nil || old.Owner.UID != w.Owner.UID:
-		quota.Refuse(check, fmt.Sprintf("metadata.ownerReferences: only the controller of %s makes its %s: remove the owner reference", maker, w.Kind.GroupResource()))
-	case len(quota.Increase(quota.Charge(old, nodes), quota.Charge(w, nodes))) > 0:
-		quota.Refuse(check, fmt.Sprintf("%s: is part of %s, which charges group %s for it: change that instead", w, maker, maker.Group))
-	}
-	return check
+	owner := j.world.kinds.Of(schema.FromAPIVersionAndKind(w.Owner.APIVersion, w.Owner.Kind).GroupKind())
+	return quota.CheckPart(quota.Change{Old: old, New: w, Nodes: j.world.index.Nodes()}, owner, maker)
 }
 
 // judgeUntied judges a workload without a group, which some namespaces refuse.
 func (j *judge) judgeUntied(old, w *workload.Workload) *reportv1alpha1.QuotaCheck {
 	check := j.uncharged(w)
-	namespace := j.world.snap.Namespace(w.Namespace)
-	required := namespace != nil && namespace.Labels[stowagev1alpha1.RequireGroupLabel] == "true"
-	if required && (old == nil || old.Group != "") {
-		quota.Refuse(check, fmt.Sprintf("namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
-			w.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel))
+	if namespace := j.world.snap.Namespace(w.Namespace); namespace != nil && namespace.Labels[stowagev1alpha1.RequireGroupLabel] == "true" {
+		check = quota.CheckUngrouped(quota.Change{Old: old, New: w, Nodes: j.world.index.Nodes()})
 	}
 	if check.Allowed {
 		j.admit(old, w)
@@ -218,15 +208,12 @@ func ties(old, w *workload.Workload) bool { return old == nil || old.Group != w.
 // judgeTemplate judges a workload without pods of its own, by those of one object
 // that it makes: that one does not fit now is worth a warning.
 func (j *judge) judgeTemplate(ctx context.Context, s subject, old, w *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	check := j.uncharged(w)
-	check.Group = w.Group
 	name, _, err := s.kind.TemplateGroup(s.object)
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", s.kind.Kind, w.Name, err)
 	}
-	if name != w.Group {
-		quota.Refuse(check, fmt.Sprintf("%s.metadata.labels: must name the group that the object names, as what it makes is charged there: add the label %s: %s",
-			s.kind.Template, stowagev1alpha1.GroupLabel, w.Group))
+	check := quota.CheckTemplate(w, name)
+	if !check.Allowed {
 		return check, nil
 	}
 	made, err := j.world.made(s)
@@ -344,8 +331,7 @@ func (j *judge) checkAccess(ctx context.Context, check *reportv1alpha1.QuotaChec
 	if err != nil || allowed {
 		return err
 	}
-	check.Exceeded, check.Reasons, check.Warnings = []reportv1alpha1.QuotaExceeded{}, []string{}, []string{}
-	quota.Refuse(check, fmt.Sprintf(`group %s: you may not charge it from namespace %s: have %s added to the group's spec.allow.namespaces, or the verb "use" on %s granted`, group.Name, namespace, namespace, use))
+	quota.RefuseUse(check, "you", namespace)
 	return nil
 }
 

@@ -1,0 +1,66 @@
+package quota
+
+import (
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// CheckUngrouped judges a workload without a group in a namespace that demands one
+// (stowage.dev/require-biz-group=true): what had none before may stay, and shrink.
+func CheckUngrouped(c Change) *reportv1alpha1.QuotaCheck {
+	check := newCheck("", objectName(c.New))
+	if c.Old == nil || c.Old.Group != "" || c.grows() {
+		refuse(check, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
+			c.New.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel)
+	}
+	return check
+}
+
+// CheckPart judges what somebody other than its controller does with a part of the
+// workload maker, which is charged for it: it may not be made so, nor grow. A forged
+// owner buys nothing. owner is the kind of the part's owner.
+func CheckPart(c Change, owner *workload.Kind, maker *workload.Workload) *reportv1alpha1.QuotaCheck {
+	check := newCheck("", objectName(c.New))
+	switch {
+	case c.Old == nil || c.Old.Owner == nil || c.Old.Owner.UID != c.New.Owner.UID:
+		refuse(check, "metadata.ownerReferences: only the controller of %s makes its %s: remove the owner reference",
+			owner.GroupResource(), c.New.Kind.GroupResource())
+	case c.grows():
+		refuse(check, "%s: is part of %s, which charges group %s for it: change that instead", c.New, maker, maker.Group)
+	}
+	return check
+}
+
+// grows says whether the change lets the workload have more of anything.
+func (c Change) grows() bool {
+	opts := Options{Nodes: c.Nodes}
+	return len(Increase(Charge(c.Old, opts), Charge(c.New, opts))) > 0
+}
+
+// CheckTemplate judges a workload without pods of its own (a CronJob): the template
+// of what it makes must name its group, as it is that which is charged.
+func CheckTemplate(w *workload.Workload, templateGroup string) *reportv1alpha1.QuotaCheck {
+	check := newCheck(w.Group, objectName(w))
+	if templateGroup != w.Group {
+		refuse(check, "%s.metadata.labels: must name the group that the object names, as what it makes is charged there: add the label %s: %s",
+			w.Kind.Template, stowagev1alpha1.GroupLabel, w.Group)
+	}
+	return check
+}
+
+// RefuseUse turns check into a refusal for the one reason that who ("user alice",
+// "you") may not charge the group from the namespace; it tells nothing else of it.
+func RefuseUse(check *reportv1alpha1.QuotaCheck, who, namespace string) {
+	*check = *newCheck(check.Group, check.Object)
+	refuse(check, `group %s: %s may not charge it from namespace %s: have %s added to the group's spec.allow.namespaces, or the verb "use" on %s/%s granted`,
+		check.Group, who, namespace, namespace, stowagev1alpha1.BizGroupResourceQuotaResource, check.Group)
+}
+
+// Warn turns a refusal into warnings of its reasons, each after prefix.
+func Warn(check *reportv1alpha1.QuotaCheck, prefix string) {
+	for _, reason := range check.Reasons {
+		warn(check, "%s%s", prefix, reason)
+	}
+	check.Allowed, check.Reasons, check.Exceeded = true, []string{}, []reportv1alpha1.QuotaExceeded{}
+}
