@@ -289,13 +289,6 @@ func (v *View) group(name string) *quota.Group {
 	return v.tree.Group(name)
 }
 
-// names are all groups' names.
-func (v *View) names() []string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.tree.Names()
-}
-
 // Count returns group's status as of now: hours charged, workloads counted, ended
 // reservations gone. gone holds the reservations that the API server says led to
 // nothing. When the ledger already counts more of some kind than was seen here,

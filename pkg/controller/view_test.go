@@ -198,13 +198,13 @@ func podSpec() corev1.PodSpec {
 
 func newDeployment(name, group string, replicas int32) *appsv1.Deployment {
 	d := &appsv1.Deployment{ObjectMeta: identity(name, group, nil)}
-	d.Spec.Replicas, d.Spec.Template.Spec = ptr.To(replicas), podSpec()
+	d.Spec.Replicas, d.Spec.Template.Spec = new(replicas), podSpec()
 	return d
 }
 
 func newReplicaSet(name, group string, owner client.Object, replicas int32) *appsv1.ReplicaSet {
 	rs := &appsv1.ReplicaSet{ObjectMeta: identity(name, group, owner)}
-	rs.Spec.Replicas, rs.Spec.Template.Spec = ptr.To(replicas), podSpec()
+	rs.Spec.Replicas, rs.Spec.Template.Spec = new(replicas), podSpec()
 	return rs
 }
 
@@ -401,7 +401,7 @@ func TestPodTimes(t *testing.T) {
 		}, "3"},
 		"bound when it started": {func(f *feed) {
 			p := newPod("one", "nlp", nil, 0)
-			p.Status.Conditions, p.Status.StartTime = nil, ptr.To(metav1.NewTime(noon.Add(hour)))
+			p.Status.Conditions, p.Status.StartTime = nil, new(metav1.NewTime(noon.Add(hour)))
 			f.put(p)
 		}, "3"},
 		"bound when it was made": {func(f *feed) {

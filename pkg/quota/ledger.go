@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -165,14 +166,7 @@ func joinLines(problems []string) string {
 	if len(problems) > most {
 		problems = append(slices.Clone(problems[:most]), fmt.Sprintf("and %d more keys", len(problems)-most))
 	}
-	message := ""
-	for i, problem := range problems {
-		if i > 0 {
-			message += "; "
-		}
-		message += problem
-	}
-	return message
+	return strings.Join(problems, "; ")
 }
 
 // Drift is a key whose ledger differs from what is there.
