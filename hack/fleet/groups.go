@@ -118,7 +118,7 @@ func count(group *quota.Group, index *quota.Index, tree *quota.Tree, hours strin
 		group.Status.SelfUsed = build.Resources("cash/requests.nvidia.com/gpu=" + hours)
 	}
 	group.Status = quota.Settle(group, quota.Seen{
-		Self: index.SelfUsed(group), Children: tree.ChildrenHard(group.Name), Version: func(types.UID) string { return "" },
+		Self: index.SelfUsed(group), Workloads: index.Len(group), Children: tree.ChildrenHard(group.Name), Version: func(types.UID) string { return "" },
 	}, metav1.NewTime(now))
 	if group.Name == "nlp" {
 		end := now.Add(-refilled)

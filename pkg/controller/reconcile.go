@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
 
@@ -46,6 +45,7 @@ type Reconciler struct {
 	clock  clock.PassiveClock
 	resync time.Duration
 	meters *meters
+	stood  *stood
 }
 
 // start feeds the controller's queue from the view.
@@ -75,14 +75,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.reader.Get(ctx, request.NamespacedName, group); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.meters.forget(request.Name)
+			r.stood.forget(request.Name)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	gone, err := r.goneReservations(ctx, group)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	counted, drifts, behind := r.view.Count(group, gone)
+	counted, drifts, behind := r.view.Count(group, r.goneReservations(ctx, group))
 	if behind != "" {
 		logr.FromContextOrDiscard(ctx).V(1).Info("The ledger counts more than was seen yet", "group", group.Name, "resource", behind)
 		return reconcile.Result{RequeueAfter: catchUp}, nil
@@ -147,7 +144,7 @@ func (r *Reconciler) next(group *quota.Group) time.Duration {
 	wait := r.resync
 	by := func(at time.Time) { wait = min(wait, max(at.Sub(now), 0)+10*time.Millisecond) }
 	for _, reservation := range group.Status.Reservations {
-		if expiry := reservation.Expiry.Time; expiry.After(now) {
+		if expiry := r.stood.expiry(group.Name, reservation, now); expiry.After(now) {
 			by(expiry)
 		} else {
 			wait = min(wait, catchUp) // its object is there, and is about to be seen
@@ -169,20 +166,23 @@ func (r *Reconciler) next(group *quota.Group) time.Duration {
 }
 
 // goneReservations asks the API server about the reservations that have expired:
-// those whose object never got to that size are gone.
-func (r *Reconciler) goneReservations(ctx context.Context, group *quota.Group) (map[types.UID]bool, error) {
-	gone := map[types.UID]bool{}
+// those whose object never got to that size are gone. One that cannot be asked about
+// stands on.
+func (r *Reconciler) goneReservations(ctx context.Context, group *quota.Group) map[types.UID]bool {
+	gone, now := map[types.UID]bool{}, r.clock.Now()
+	r.stood.keep(group)
 	for _, reservation := range group.Status.Reservations {
-		if r.clock.Now().Before(reservation.Expiry.Time) {
+		if r.stood.expiry(group.Name, reservation, now).After(now) {
 			continue
 		}
 		led, err := r.ledToNothing(ctx, reservation)
 		if err != nil {
-			return nil, fmt.Errorf("reservation %s for %s %s: %w", reservation.UID, reservation.Object.Resource, reservation.Object.Name, err)
+			logr.FromContextOrDiscard(ctx).Error(err, "An expired reservation stands on", "group", group.Name,
+				"request", reservation.UID, "resource", reservation.Object.Resource, "name", reservation.Object.Name)
 		}
 		gone[reservation.UID] = led
 	}
-	return gone, nil
+	return gone
 }
 
 // ledToNothing says whether the request of an expired reservation changed nothing:

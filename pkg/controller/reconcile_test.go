@@ -82,12 +82,15 @@ func TestNext(t *testing.T) {
 	const soon = 50 * time.Millisecond // more than what is added so as not to come too early
 	tests := map[string]struct {
 		given    func(*feed, *quota.Group)
+		stood    time.Duration
 		min, max time.Duration
 	}{
-		"nothing":               {min: resync, max: resync},
-		"a reservation":         {given: reserved(time.Minute), min: time.Minute, max: time.Minute + soon},
-		"a reservation far off": {given: reserved(time.Hour), min: resync, max: resync},
-		"an expired reservation that stands is not asked for without a pause": {given: reserved(-time.Minute), min: catchUp, max: catchUp},
+		"nothing":                             {min: resync, max: resync},
+		"a reservation":                       {given: reserved(time.Minute), min: time.Minute, max: time.Minute + soon},
+		"a reservation by a clock far ahead":  {given: reserved(time.Hour), min: time.Minute, max: time.Minute + soon},
+		"a reservation by a clock far behind": {given: reserved(-time.Hour), min: time.Minute, max: time.Minute + soon},
+		"a reservation for a while":           {given: reserved(time.Minute), stood: 40 * time.Second, min: 20 * time.Second, max: 20*time.Second + soon},
+		"an expired reservation that stands is not asked for without a pause": {given: reserved(-time.Minute), stood: time.Minute, min: catchUp, max: catchUp},
 		"hours that are spent": {given: func(f *feed, _ *quota.Group) { f.put(newPod("one", "nlp", nil, 0)) }, min: cashInterval, max: cashInterval},
 		"hours that run out": {given: func(f *feed, g *quota.Group) {
 			f.put(newPod("one", "nlp", nil, 0))
@@ -105,7 +108,12 @@ func TestNext(t *testing.T) {
 			if test.given != nil {
 				test.given(f, g)
 			}
-			r := &Reconciler{view: f.view, clock: f.clock, resync: resync}
+			r := &Reconciler{view: f.view, clock: f.clock, resync: resync, stood: newStood(time.Minute)}
+			if test.stood > 0 { // this process saw the reservations that long ago
+				for _, reservation := range g.Status.Reservations {
+					r.stood.expiry("nlp", reservation, noon.Add(-test.stood))
+				}
+			}
 			if got := r.next(g); got < test.min || got > test.max {
 				t.Errorf("in %s, want %s to %s", got, test.min, test.max)
 			}

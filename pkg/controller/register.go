@@ -21,6 +21,8 @@ type Options struct {
 	Kinds *workload.Kinds
 	// Clock times pods' hours, expiries and refills.
 	Clock clock.PassiveClock
+	// ReservationTTL is how long a request may be under way.
+	ReservationTTL time.Duration
 	// Resync is how often every group is counted anew, whatever happens.
 	Resync time.Duration
 }
@@ -44,7 +46,7 @@ func Register(mgr ctrl.Manager, opts Options) (*View, error) {
 	}
 	r := &Reconciler{
 		view: view, kinds: opts.Kinds, reader: mgr.GetAPIReader(), writer: mgr.GetClient().Status(),
-		events: mgr.GetEventRecorder("stowage-manager"), clock: opts.Clock, resync: opts.Resync, meters: meters,
+		events: mgr.GetEventRecorder("stowage-manager"), clock: opts.Clock, resync: opts.Resync, meters: meters, stood: newStood(opts.ReservationTTL),
 	}
 	const workers = 4
 	return view, ctrl.NewControllerManagedBy(mgr).

@@ -74,6 +74,9 @@ func (v *View) begin(resource, head string) {
 func (v *View) absent(resource string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.unserved[resource].IsZero() {
+		v.log.Info("A declared workload kind is not served, and not enforced until it is", "resource", resource)
+	}
 	v.unserved[resource] = v.clock.Now()
 }
 
@@ -316,12 +319,13 @@ func (v *View) seen(group *quota.Group, gone map[types.UID]bool) quota.Seen {
 		}
 	}
 	return quota.Seen{
-		Self:     v.index.SelfUsed(group),
-		Children: v.tree.ChildrenHard(group.Name),
-		Versions: versions,
-		Latest:   latest,
-		Version:  v.version,
-		Departed: func(uid types.UID) bool { return !v.departed[uid].IsZero() },
+		Self:      v.index.SelfUsed(group),
+		Workloads: v.index.Len(group),
+		Children:  v.tree.ChildrenHard(group.Name),
+		Versions:  versions,
+		Latest:    latest,
+		Version:   v.version,
+		Departed:  func(uid types.UID) bool { return !v.departed[uid].IsZero() },
 		Unserved: func(resource string) bool {
 			found, declared := v.unserved[resource]
 			last := group.Status.LastReconcileTime

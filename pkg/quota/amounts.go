@@ -8,7 +8,11 @@ import (
 // add adds b to a in place.
 func add(a, b corev1.ResourceList) {
 	for key, quantity := range b {
-		sum := a[key]
+		sum, ok := a[key]
+		if !ok {
+			a[key] = quantity.DeepCopy()
+			continue
+		}
 		sum.Add(quantity)
 		a[key] = sum
 	}

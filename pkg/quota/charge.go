@@ -29,10 +29,13 @@ func PodCharge(pod *corev1.Pod, models workload.Models) corev1.ResourceList {
 	charge := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(1, resource.DecimalSI)}
 	for prefix, amounts := range map[string]corev1.ResourceList{requestsPrefix: requests, limitsPrefix: limits} {
 		for name, quantity := range amounts {
+			if quantity.Sign() <= 0 { // nothing gives quota back
+				continue
+			}
 			key := corev1.ResourceName(prefix) + name
-			charge[key] = quantity
-			if model := modelOf(name, models); model != "" {
-				charge[key+"."+corev1.ResourceName(model)] = quantity
+			add(charge, corev1.ResourceList{key: quantity})
+			if model := modelOf(name, models); model != "" { // which may be the name of another resource
+				add(charge, corev1.ResourceList{key + "." + corev1.ResourceName(model): quantity})
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -180,5 +181,32 @@ func TestIncrease(t *testing.T) {
 	got := quota.Increase(list("a", "1", "b", "2", "c", "3"), list("a", "1500m", "b", "1", "d", "4", "c", "3"))
 	if diff := cmp.Diff(map[string]string{"a": "500m", "d": "4"}, text(got)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A model may be the rest of another resource's name: both charge the key, always alike.
+func TestModelThatNamesAnotherResource(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{
+		"nvidia.com/mig-1g":     resource.MustParse("1"),
+		"nvidia.com/mig-1g.5gb": resource.MustParse("8"),
+	}}}}}}
+	for range 100 {
+		got := quota.PodCharge(pod, workload.Models{GPU: "5gb"})["requests.nvidia.com/mig-1g.5gb"]
+		if got.String() != "9" {
+			t.Fatalf("charges %s, want 8 of the resource and 1 of the model", &got)
+		}
+	}
+}
+
+// What asks for less than nothing gives nothing back.
+func TestNegativeRequestsChargeNothing(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{"cpu": resource.MustParse("-1000")},
+		Limits:   corev1.ResourceList{"cpu": resource.MustParse("-1000")},
+	}}}}}
+	for key, quantity := range quota.PodCharge(pod, workload.Models{CPU: "A4"}) {
+		if quantity.Sign() < 0 {
+			t.Errorf("%s: charges %s", key, &quantity)
+		}
 	}
 }

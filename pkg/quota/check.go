@@ -42,6 +42,10 @@ func (c Change) before(group *Group, opts Options) corev1.ResourceList {
 	return Charge(c.Old, opts)
 }
 
+// mostKeys is how many keys one workload may charge: what is reserved for it stands
+// in its group's status, which all that charge the group share.
+const mostKeys = 64
+
 // CheckWorkload judges a workload's change by what its group has left. What does
 // not grow is allowed, whatever the group's state.
 func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
@@ -56,10 +60,20 @@ func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
 		}
 		return check
 	}
+	for _, set := range c.New.PodSets {
+		if other := set.Template.Labels[stowagev1alpha1.GroupLabel]; other != "" && other != c.New.Group {
+			refuse(check, "label %s of the pod template: names %s, and the workload %s: name the same group, or none, in the template", stowagev1alpha1.GroupLabel, other, c.New.Group)
+			break
+		}
+	}
 	for _, line := range c.newlyUnset(group) {
 		refuse(check, "group %s: %s", group.Name, line)
 	}
 	growth := c.Growth(group)
+	if len(growth) > mostKeys {
+		refuse(check, "the workload charges %d keys: want at most %d, its containers ask for too many resources", len(growth), mostKeys)
+		return check
+	}
 	for _, key := range Keys(group.Spec.Hard) {
 		if IsCash(key) {
 			t.checkCash(check, group, key, growth)

@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,6 +97,21 @@ func TestCheckWorkload(t *testing.T) {
 		"moved into a group in full":  {old: cores("vision", 7, "1"), new: cores("nlp", 7, "1"), want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 20 idle"}},
 		"moved and shrunk still pays": {old: cores("vision", 9, "1"), new: cores("nlp", 7, "1"), want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 20 idle"}},
 		"leaves its group":            {old: cores("over", 6, "1"), new: cores("", 60, "1"), want: none},
+		"the template of another group": {
+			new: with(cores("nlp", 1, "1"), func(w *workload.Workload) {
+				w.PodSets[0].Template.Labels = map[string]string{"biz.group.resource.quota": "vision"}
+			}),
+			want: []string{"label biz.group.resource.quota of the pod template: names vision, and the workload nlp: name the same group, or none, in the template"},
+		},
+		"too many keys": {
+			new: with(cores("nlp", 1, "1"), func(w *workload.Workload) {
+				limits := w.PodSets[0].Template.Spec.Containers[0].Resources.Limits
+				for i := range 100 {
+					limits[corev1.ResourceName(fmt.Sprintf("example.com/device-%d", i))] = resource.MustParse("1")
+				}
+			}),
+			want: []string{"the workload charges 103 keys: want at most 64, its containers ask for too many resources"},
+		},
 		"no such group": {
 			new:  cores("nlpp", 1, "1"),
 			want: []string{`label biz.group.resource.quota: there is no group "nlpp"; did you mean "nlp"?`},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // the component's image has no time zones of its own
 
 	"github.com/robfig/cron/v3"
 	corev1 "k8s.io/api/core/v1"
@@ -102,15 +103,16 @@ func (t *Tree) CheckDelete(group *Group) *reportv1alpha1.QuotaCheck {
 	if group.Annotations[stowagev1alpha1.DeleteWithWorkloadsAnnotation] == "true" {
 		return check
 	}
-	if charged := chargedKeys(group); len(charged) > 0 {
+	if charged := charges(group); len(charged) > 0 {
 		refuse(check, "group %s: workloads charge it (%s): delete or move them first, or annotate it %s=true", group.Name,
 			strings.Join(charged, ", "), stowagev1alpha1.DeleteWithWorkloadsAnnotation)
 	}
 	return check
 }
 
-// chargedKeys says what the group's own workloads charge: "limits.cpu 4".
-func chargedKeys(group *Group) []string {
+// charges says what the group's own workloads charge, "limits.cpu 4", or how many
+// they are.
+func charges(group *Group) []string {
 	self := group.Status.SelfUsed.DeepCopy()
 	if self == nil {
 		self = corev1.ResourceList{}
@@ -123,6 +125,9 @@ func chargedKeys(group *Group) []string {
 		if quantity := self[key]; !IsCash(key) && quantity.Sign() > 0 {
 			charged = append(charged, fmt.Sprintf("%s %s", key, &quantity))
 		}
+	}
+	if n := int64(group.Status.Workloads); len(charged) == 0 && n > 0 {
+		return []string{count(n, "workload")} // of other keys than hard's, or of its hours
 	}
 	return charged
 }

@@ -174,6 +174,17 @@ func (ix *Index) SelfUsed(group *Group) corev1.ResourceList {
 	return sum
 }
 
+// Len is the number of workloads that charge the group something.
+func (ix *Index) Len(group *Group) int {
+	n := 0
+	for _, e := range ix.groups[group.Name] {
+		if ix.counted(e) && len(ix.charge(e, group)) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (ix *Index) charge(e *entry, group *Group) corev1.ResourceList {
 	surge := group.Spec.Surge == stowagev1alpha1.SurgeCount
 	charge, ok := e.charges[surge]

@@ -3,6 +3,7 @@ package quota
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -39,6 +40,8 @@ type Seen struct {
 	// Self is what the group's counted workloads charge, Children the sum of the
 	// children's hard, both by canonical key.
 	Self, Children corev1.ResourceList
+	// Workloads is the number of the group's counted workloads.
+	Workloads int
 	// Versions is how far each kind was seen, by resource ("deployments.apps").
 	Versions map[string]string
 	// Latest is the newest version of each kind that something seen had: the ledger
@@ -113,6 +116,7 @@ func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupRe
 		}
 	}
 	status.SelfUsed = project(charged, group.Spec.Hard)
+	status.Workloads = int32(min(seen.Workloads, math.MaxInt32))
 	status.Used = status.SelfUsed.DeepCopy()
 	add(status.Used, project(seen.Children, group.Spec.Hard))
 	for _, reservation := range status.Reservations {

@@ -117,8 +117,8 @@ func (m *plainTree) mayGo(name string) bool {
 			return false
 		}
 	}
-	for key := range m.groups[name].hard {
-		if m.used(name, key) > 0 {
+	for _, w := range m.workloads {
+		if w.group == name && w.replicas > 0 {
 			return false
 		}
 	}
@@ -159,7 +159,7 @@ func (r *realTree) group(name string, group plainGroup) *quota.Group {
 func (r *realTree) count() {
 	for _, name := range r.tree.Names() {
 		group := r.tree.Group(name).DeepCopy()
-		group.Status = quota.Settle(group, quota.Seen{Self: r.index.SelfUsed(group), Children: r.tree.ChildrenHard(name), Version: unseen}, metav1.NewTime(monday))
+		group.Status = quota.Settle(group, quota.Seen{Self: r.index.SelfUsed(group), Workloads: r.index.Len(group), Children: r.tree.ChildrenHard(name), Version: unseen}, metav1.NewTime(monday))
 		r.tree.Put(group)
 	}
 }
@@ -241,7 +241,7 @@ func TestTreeAgreesWithPlainArithmetic(t *testing.T) {
 					return
 				}
 				check := real.tree.CheckDelete(real.tree.Group(name))
-				// Workloads that no key of the group counts do not keep it.
+				// Workloads keep it that none of its keys counts; those without pods do not.
 				if agree(t, check.Allowed, check.Reasons, model.mayGo(name)) {
 					delete(model.groups, name)
 					real.tree.Remove(name)

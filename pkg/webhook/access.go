@@ -46,11 +46,11 @@ func (a *access) mayUse(ctx context.Context, user authenticationv1.UserInfo, gro
 	})
 }
 
-// controls says whether the user is the controller of the kind in that namespace:
-// who may update the status of its objects.
-func (a *access) controls(ctx context.Context, user authenticationv1.UserInfo, kind *workload.Kind, namespace string) (bool, error) {
+// controls says whether the user is the controller of the kind: who may update the
+// status of its objects in all namespaces, which no right within one's own gives.
+func (a *access) controls(ctx context.Context, user authenticationv1.UserInfo, kind *workload.Kind) (bool, error) {
 	return a.may(ctx, user, controllerTTL, authorizationv1.ResourceAttributes{
-		Verb: "update", Group: kind.Group, Version: kind.Version, Resource: kind.Resource, Subresource: "status", Namespace: namespace,
+		Verb: "update", Group: kind.Group, Version: kind.Version, Resource: kind.Resource, Subresource: "status",
 	})
 }
 

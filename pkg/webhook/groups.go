@@ -25,6 +25,12 @@ func (g *groups) get(name string) *quota.Group {
 	return g.tree.Group(name)
 }
 
+// newerThan says whether a later state of the group is known than that one.
+func (g *groups) newerThan(group *quota.Group) bool {
+	known := g.get(group.Name)
+	return known != nil && later(known, group)
+}
+
 // put takes in a group's state, unless a later one is known.
 func (g *groups) put(group *quota.Group) {
 	g.mu.Lock()

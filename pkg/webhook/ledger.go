@@ -143,26 +143,26 @@ func (l *ledger) serve(group string) {
 // none, and that the group is served no more.
 func (l *ledger) settle(group string) bool {
 	var batch []*request
-	live, conflicts := false, 0
+	live := false
 	for backoff := retries(); ; {
 		first := batch == nil
 		if batch = l.join(group, batch); len(batch) == 0 {
 			return !first || !l.leave(group)
 		}
 		start := time.Now()
-		err := l.attempt(group, batch, live)
+		by, err := l.attempt(group, batch, live)
 		live = true
 		switch {
 		case err == nil:
 			if len(batch) > 1 {
-				giveWay(time.Since(start), conflicts)
+				giveWay(time.Since(start))
 			}
 			return true
 		case errors.Is(err, errStale):
 		case apierrors.IsConflict(err):
 			l.meters.conflicts.Inc()
-			conflicts++
-			time.Sleep(wait.Jitter(time.Millisecond, 4)) // the others' turn
+			time.Sleep(wait.Jitter(10*time.Millisecond, 6)) // the others' turn
+			live = !l.groups.newerThan(by)                  // the watch may have told by now who was ahead
 		default:
 			giveReason(batch, err)
 			time.Sleep(backoff.Step())
@@ -176,12 +176,11 @@ func retries() wait.Backoff {
 }
 
 // giveWay lets others write, the controller and other processes, after an attempt that
-// took so long and so many conflicts before it: who has just written knows the newest
-// state, and would be faster than they every time. Whoever comes meanwhile joins the
-// next batch.
-func giveWay(took time.Duration, conflicts int) {
-	const longest = 200 * time.Millisecond
-	time.Sleep(min(took*time.Duration(1+conflicts), longest))
+// took so long: who has just written knows the newest state, and would be faster than
+// they every time. Whoever comes meanwhile joins the next batch.
+func giveWay(took time.Duration) {
+	const longest = 50 * time.Millisecond
+	time.Sleep(min(took, longest))
 }
 
 // join adds the requests that came meanwhile to the batch, and drops those whose
@@ -189,8 +188,10 @@ func giveWay(took time.Duration, conflicts int) {
 func (l *ledger) join(group string, batch []*request) []*request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	batch = append(batch, l.waiting[group]...)
-	l.waiting[group] = nil
+	next := l.waiting[group]
+	take := max(0, min(len(next), mostAtOnce-len(batch)))
+	batch = append(batch, next[:take]...)
+	l.waiting[group] = slices.Clone(next[take:])
 	return slices.DeleteFunc(batch, func(r *request) bool { return r.ctx.Err() != nil })
 }
 
@@ -218,6 +219,9 @@ func giveReason(batch []*request, err error) {
 // come: the object stays within what etcd stores, and an update of it quick.
 const mostReservations = 1000
 
+// mostAtOnce is how many requests go in one write.
+const mostAtOnce = 250
+
 // endDelay is how often it is looked whether the controller has ended a reservation.
 const endDelay = 50 * time.Millisecond
 
@@ -225,25 +229,26 @@ const endDelay = 50 * time.Millisecond
 const attemptTimeout = 3 * time.Second
 
 // attempt judges the batch by one state of the group, live or as known, writes the
-// reservations in one write, and answers. After an error, nothing is answered.
-func (l *ledger) attempt(name string, batch []*request, live bool) error {
+// reservations in one write, and answers. After an error, nothing is answered. It
+// returns the state that it judged by, if it came to that.
+func (l *ledger) attempt(name string, batch []*request, live bool) (*quota.Group, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
 	group, err := l.state(ctx, name, live)
 	if err != nil {
-		return err
+		return group, err
 	}
 	charged := group.DeepCopy()
 	refused := l.judgeBatch(name, charged, batch, live)
 	if refused && !live {
-		return errStale
+		return group, errStale
 	}
 	if group != nil && len(charged.Status.Reservations) > len(group.Status.Reservations) {
 		if len(group.Status.Reservations) >= mostReservations {
-			return errFull
+			return group, errFull
 		}
 		if err := l.writer.Update(ctx, charged); err != nil {
-			return err
+			return group, err
 		}
 		l.seen(charged)
 		l.meters.writes.Inc()
@@ -252,7 +257,7 @@ func (l *ledger) attempt(name string, batch []*request, live bool) error {
 	for _, r := range batch {
 		l.answer(name, r)
 	}
-	return nil
+	return group, nil
 }
 
 // answer gives a request its check, or lets it wait again.

@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"context"
+	"crypto/subtle"
+	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,6 +35,9 @@ type Options struct {
 	Clock clock.PassiveClock
 	// Nodes are the cluster's nodes, for workloads with a pod on each eligible one.
 	Nodes func() []*corev1.Node
+	// PathPrefix is a secret that all paths start with ("/TOKEN"); every other path is
+	// not found. Empty for none.
+	PathPrefix string
 }
 
 // DefaultReservationTTL is kube-apiserver's --request-timeout.
@@ -95,16 +100,38 @@ func Register(mgr ctrl.Manager, opts Options) error {
 		cache:   mgr.GetCache(),
 		live:    mgr.GetAPIReader(),
 	}
+	serve := mgr.GetWebhookServer().Register
+	if opts.PathPrefix != "" {
+		// The server would write the paths to the log and to labels of metrics: it is
+		// told of none, so that the secret is in neither.
+		hooks := http.NewServeMux()
+		serve("/", secretly(opts.PathPrefix, hooks))
+		serve = hooks.Handle
+	}
 	for path, decide := range map[string]decide{
 		install.PathWorkload: d.workload,
 		install.PathScale:    d.scale,
 		install.PathHPA:      d.autoscaler,
 		install.PathBizRQ:    d.group,
 	} {
-		mgr.GetWebhookServer().Register(path, &admission.Webhook{
+		serve(path, &admission.Webhook{
 			Handler:         handler{decide: decide, meters: meters},
 			WithContextFunc: withTimeout,
 		})
 	}
 	return nil
+}
+
+// secretly serves what is below prefix, and tells others by no answer, nor by the time
+// that it takes, how near they came.
+func secretly(prefix string, hooks http.Handler) http.Handler {
+	below := http.StripPrefix(prefix, hooks)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := r.URL.Path[:min(len(prefix), len(r.URL.Path))]
+		if subtle.ConstantTimeCompare([]byte(got), []byte(prefix)) != 1 {
+			http.NotFound(w, r)
+			return
+		}
+		below.ServeHTTP(w, r)
+	})
 }

@@ -94,7 +94,7 @@ func (d *decider) unmade(ctx context.Context, req *admission.Request, e edit, re
 		return nil, err
 	}
 	if required {
-		return e.ungrouped(wasMade)
+		return d.ungrouped(e, wasMade)
 	}
 	if e.new.Group == "" {
 		return nil, nil
@@ -116,14 +116,16 @@ func (d *decider) unmade(ctx context.Context, req *admission.Request, e edit, re
 }
 
 // ungrouped judges an object without a group in a namespace that demands one.
-func (e *edit) ungrouped(wasMade bool) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) ungrouped(e edit, wasMade bool) (*reportv1alpha1.QuotaCheck, error) {
 	if e.old == nil || wasMade {
 		return quota.CheckUngrouped(quota.Change{New: e.new}), nil
 	}
 	if err := e.read(); err != nil {
 		return nil, err
 	}
-	return quota.CheckUngrouped(quota.Change{Old: e.old, New: e.new}), nil
+	change := quota.Change{Old: e.old, New: e.new}
+	change.Nodes = d.nodesFor(change)
+	return quota.CheckUngrouped(change), nil
 }
 
 // wasMade says whether the object was a counted workload's child before the edit.
@@ -144,7 +146,7 @@ func sameOwner(a, b *workload.Workload) bool {
 // for it: only the controller of its owner may make it so, or make it larger.
 func (d *decider) child(ctx context.Context, req *admission.Request, e edit, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
 	owner := d.Kinds.Of(ownerKind(e.new.Owner))
-	controls, err := d.access.controls(ctx, req.UserInfo, owner, e.new.Namespace)
+	controls, err := d.access.controls(ctx, req.UserInfo, owner)
 	if err != nil || controls {
 		return nil, err
 	}

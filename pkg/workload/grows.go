@@ -63,8 +63,10 @@ func (p *PodSetPaths) mapNotGrown() string {
 // which no other entry has, and has not grown.
 func (p *PodSetPaths) listNotGrown() string {
 	now, before := field("object", p.root())+".orValue([])", field("oldObject", p.root())+".orValue([])"
-	return fmt.Sprintf("%s.all(s, %s.exists_one(t, %s) && %s.exists(o, %s && %s))",
-		now, now, equal("t", "s", p.Key), before, equal("o", "s", p.Key), allOf(p.entryNotGrown("s", "o")))
+	// Longer lists cost more than an expression may: the webhook looks at them.
+	const longest = 100
+	return fmt.Sprintf("size(%s) <= %d && %s.all(s, %s.exists_one(t, %s) && %s.exists(o, %s && %s))",
+		now, longest, now, now, equal("t", "s", p.Key), before, equal("o", "s", p.Key), allOf(p.entryNotGrown("s", "o")))
 }
 
 // entryNotGrown says that the set at now, which was the one at before, has not
@@ -100,9 +102,11 @@ func (p *PodSetPaths) unchanged() []string {
 	add(conditionPath(p.Unless))
 	if p.Template != "" && !p.isPod() {
 		add(join(p.Template, "spec"))
+		add(join(p.Template, "metadata.labels")) // they may name a group
 	}
 	if p.TemplateDefault != "" {
 		add(join(p.TemplateDefault, "spec"))
+		add(join(p.TemplateDefault, "metadata.labels"))
 	}
 	add(p.Resources)
 	for _, rule := range p.Surge {

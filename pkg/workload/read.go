@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -314,6 +315,9 @@ func (p *PodSetPaths) template(root place) (*corev1.PodTemplateSpec, error) {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, template); err != nil {
 			return nil, root.errorf(path, "want a pod template: %v", err)
 		}
+		if where := negative(&template.Spec); where != "" {
+			return nil, root.errorf(path, "%s is negative: want 0 or more", where)
+		}
 		return template, nil
 	}
 	return nil, root.errorf(p.Template, "want a pod template, got none")
@@ -329,5 +333,32 @@ func (p *PodSetPaths) templateOf(root place) (*corev1.PodTemplateSpec, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &container.Resources); err != nil {
 		return nil, root.errorf(p.Resources, "want resources: %v", err)
 	}
-	return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{container}}}, nil
+	spec := corev1.PodSpec{Containers: []corev1.Container{container}}
+	if where := negative(&spec); where != "" {
+		return nil, root.errorf(p.Resources, "%s is negative: want 0 or more", where)
+	}
+	return &corev1.PodTemplateSpec{Spec: spec}, nil
+}
+
+// negative names a resource of the pod's that is below 0; "" when none is. The API
+// server validates the templates of its own kinds only.
+func negative(spec *corev1.PodSpec) string {
+	lists := map[string]corev1.ResourceList{"overhead": spec.Overhead}
+	if spec.Resources != nil {
+		lists["resources.requests"], lists["resources.limits"] = spec.Resources.Requests, spec.Resources.Limits
+	}
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for _, container := range containers {
+			lists["requests of container "+container.Name] = container.Resources.Requests
+			lists["limits of container "+container.Name] = container.Resources.Limits
+		}
+	}
+	for _, where := range slices.Sorted(maps.Keys(lists)) {
+		for name, quantity := range lists[where] {
+			if quantity.Sign() < 0 {
+				return fmt.Sprintf("%s[%s]", where, name)
+			}
+		}
+	}
+	return ""
 }

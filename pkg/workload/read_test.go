@@ -272,6 +272,8 @@ func TestReadErrors(t *testing.T) {
 		{"Deployment", `{spec: {replicas: 1.5}}`, "spec.replicas: want a whole number from 0 to 2147483647, got 1.5"},
 		{"Deployment", `{spec: {replicas: 1e30}}`, "spec.replicas: want a whole number from 0 to 2147483647, got 1e+30"},
 		{"Deployment", `{spec: {template: null}}`, "spec.template: want a pod template, got none"},
+		{"LeaderWorkerSet", `{spec: {leaderWorkerTemplate: {workerTemplate: {spec: {overhead: {cpu: "-1"}}}}}}`, "spec.leaderWorkerTemplate.workerTemplate: overhead[cpu] is negative: want 0 or more"},
+		{"TrainJob", `{spec: {trainer: {resourcesPerNode: {limits: {cpu: "-1"}}}}}`, "spec.trainer.resourcesPerNode: limits of container node[cpu] is negative: want 0 or more"},
 		{"Deployment", `{spec: {template: [1]}}`, "spec.template: want an object, got list"},
 		{"Deployment", `{spec: 3}`, "spec: want an object, got number"},
 		{"Deployment", `{spec: {strategy: {rollingUpdate: {maxSurge: many}}}}`,

@@ -165,10 +165,11 @@ func (w *world) seen(group *quota.Group, versions map[types.UID]string) quota.Se
 		gone[reservation.UID] = reservation.Expiry.Time.Before(w.now())
 	}
 	return quota.Seen{
-		Self:     w.index.SelfUsed(group),
-		Children: w.tree.ChildrenHard(group.Name),
-		Version:  func(uid types.UID) string { return versions[uid] },
-		Gone:     gone,
+		Self:      w.index.SelfUsed(group),
+		Workloads: w.index.Len(group),
+		Children:  w.tree.ChildrenHard(group.Name),
+		Version:   func(uid types.UID) string { return versions[uid] },
+		Gone:      gone,
 	}
 }
 

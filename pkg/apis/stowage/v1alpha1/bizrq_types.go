@@ -141,6 +141,9 @@ type BizGroupResourceQuotaStatus struct {
 	// "cash/" key, the hours used since the last refill.
 	// +optional
 	SelfUsed corev1.ResourceList `json:"selfUsed,omitempty"`
+	// Workloads is how many workloads are counted in SelfUsed.
+	// +optional
+	Workloads int32 `json:"workloads,omitempty"`
 	// Reservations are charges admitted and not yet counted in SelfUsed or in the
 	// children's hard.
 	// +optional
@@ -189,8 +192,13 @@ type Reservation struct {
 	// +optional
 	BaseResourceVersion string `json:"baseResourceVersion,omitempty"`
 	// Amounts is by how much the request lets the object grow, for every key that
-	// the object charges, in Hard or not.
+	// the object charges, in Hard or not. The API server does not validate them:
+	// it takes most of the time of a write to match each quantity, and only the
+	// component writes the status.
 	// +required
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XPreserveUnknownFields
+	// +kubebuilder:validation:Type=object
 	Amounts corev1.ResourceList `json:"amounts"`
 	// Expiry is when the request can no longer be under way.
 	// +required
