@@ -21,12 +21,14 @@ import (
 // options are of an installation in the cluster. No kubelet pulls the image: kwok
 // says that its pods run.
 func options() install.Options {
-	return install.Options{Image: "stowage-manager:test", Kinds: workload.Default()}
+	return install.Options{Image: "stowage-manager:test", Kinds: workload.Default(), Webhook: install.Endpoint{Token: install.NewToken()}}
 }
 
-// apply installs, waits for the rollout, and returns what was done, by object.
+// apply installs with the token that is there, waits for the rollout, and returns what
+// was done, by object.
 func apply(t *testing.T, opts install.Options, how install.ApplyOptions) map[string]string {
 	t.Helper()
+	opts.Webhook.Token = readToken(t)
 	objects, err := install.Objects(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +50,16 @@ func apply(t *testing.T, opts install.Options, how install.ApplyOptions) map[str
 	return done
 }
 
+// readToken is the installation's token, or a new one.
+func readToken(t *testing.T) string {
+	t.Helper()
+	token, err := install.ReadToken(t.Context(), cluster.RESTConfig(), install.DefaultNamespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
 // TestApplyAndRemove goes through the life of an installation.
 func TestApplyAndRemove(t *testing.T) {
 	if err := cluster.Reset(t.Context()); err != nil {
@@ -58,6 +70,11 @@ func TestApplyAndRemove(t *testing.T) {
 	}
 	client := cluster.Client()
 	webhooks := client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+
+	kinds, err := new(workload.Kinds).With(*workload.Default().All()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	t.Run("a dry run stores nothing", func(t *testing.T) {
 		done := apply(t, options(), install.ApplyOptions{DryRun: true, Wait: true})
@@ -82,6 +99,21 @@ func TestApplyAndRemove(t *testing.T) {
 			t.Errorf("%d replicas are ready, want %d", got, install.DefaultReplicas)
 		}
 	})
+	t.Run("every path starts with the token", func(t *testing.T) {
+		configuration, err := webhooks.Get(t.Context(), install.WebhookName, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := readToken(t)
+		if len(token) != 64 { // 32 bytes, in hexadecimal
+			t.Errorf("the token has %d characters, want 64", len(token))
+		}
+		for _, webhook := range configuration.Webhooks {
+			if path := *webhook.ClientConfig.Service.Path; !strings.HasPrefix(path, "/"+token+"/validate-") {
+				t.Errorf("%s: the path is %q, want it to start with the token %q", webhook.Name, path, token)
+			}
+		}
+	})
 	t.Run("again, nothing changes", func(t *testing.T) {
 		for object, done := range apply(t, options(), install.ApplyOptions{Wait: true}) {
 			if done != "unchanged" {
@@ -91,10 +123,6 @@ func TestApplyAndRemove(t *testing.T) {
 	})
 	t.Run("an upgrade with other kinds keeps the component's CA bundle", func(t *testing.T) {
 		fillCABundle(t, "the CA")
-		kinds, err := new(workload.Kinds).With(*workload.Default().All()[0])
-		if err != nil {
-			t.Fatal(err)
-		}
 		opts := options()
 		opts.Kinds = kinds
 		done := apply(t, opts, install.ApplyOptions{Wait: true})
@@ -112,6 +140,18 @@ func TestApplyAndRemove(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("webhooks (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("a token that was deleted is made anew, and the pods with it", func(t *testing.T) {
+		before := readToken(t)
+		if err := client.CoreV1().Secrets(install.DefaultNamespace).Delete(t.Context(), install.TokenName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		opts := options()
+		opts.Kinds = kinds
+		done := apply(t, opts, install.ApplyOptions{Wait: true})
+		if got := done["deployment.apps/"+install.ManagerName]; got != "configured" || readToken(t) == before {
+			t.Errorf("the deployment is %s, want configured, with another token than before", got)
 		}
 	})
 	t.Run("status", func(t *testing.T) {
@@ -284,6 +324,8 @@ func TestWrongOptions(t *testing.T) {
 		"replicas":         {func(o *install.Options) { o.Replicas = -1 }, "replicas -1: want 1 or more"},
 		"namespace":        {func(o *install.Options) { o.Namespace = "A" }, `namespace "A": a lowercase RFC 1123 label`},
 		"system namespace": {func(o *install.Options) { o.Namespace = "kube-system" }, `namespace "kube-system": want one of the component's own`},
+		"no token":         {func(o *install.Options) { o.Webhook.Token = "" }, "webhook token, of 0 characters: want 64 hexadecimal digits"},
+		"token":            {func(o *install.Options) { o.Webhook = install.Endpoint{URL: "https://localhost", Token: "a/b"} }, "webhook token, of 3 characters: want 64 hexadecimal digits"},
 		"URL":              {func(o *install.Options) { o.Webhook.URL = "http://localhost" }, `webhook URL "http://localhost": want https://HOST:PORT`},
 	} {
 		t.Run(name, func(t *testing.T) {

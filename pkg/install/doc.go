@@ -16,6 +16,12 @@
 // at. The component's own namespace and kube-system are left out, so that the
 // component and what it stands on can always start.
 //
+// # Who may call
+//
+// The API server shows webhooks no credential unless it is configured to. So every
+// path starts with a token, which stands in a Secret and in the webhook
+// configuration: [NewToken] makes it, [ReadToken] keeps it over upgrades.
+//
 // # Order
 //
 // [Apply] configures the webhooks last, when the component is rolled out and has

@@ -36,6 +36,8 @@ const (
 	WebhookName = "stowage-quota"
 	// CertificateName names the Secret of its certificates.
 	CertificateName = "stowage-webhook-certificate"
+	// TokenName names the Secret of the webhooks' token.
+	TokenName = "stowage-webhook-token"
 	// KindsName names the ConfigMap with the workload kinds.
 	KindsName = "stowage-workload-kinds"
 )
@@ -49,6 +51,11 @@ const (
 	kindsFile = "workload-kinds.yaml"
 	// kindsAnnotation on the pods makes them start anew when the kinds change.
 	kindsAnnotation = "stowage.dev/workload-kinds-sha256"
+	// tokenPath is where the token's Secret is mounted, tokenKey the key, and file, in it.
+	tokenPath = "/var/run/secrets/stowage.dev"
+	tokenKey  = "token"
+	// tokenAnnotation on the pods makes them start anew when the token changes.
+	tokenAnnotation = "stowage.dev/webhook-token-sha256"
 )
 
 // partOf labels everything that is installed.
@@ -99,7 +106,13 @@ func (o Options) validate() error {
 		if err != nil || base.Scheme != "https" || base.Host == "" {
 			return fmt.Errorf("webhook URL %q: want https://HOST:PORT", o.Webhook.URL)
 		}
-		return nil
+		if o.Webhook.Token == "" {
+			return nil
+		}
+		return ValidateToken(o.Webhook.Token)
+	}
+	if err := ValidateToken(o.Webhook.Token); err != nil {
+		return err
 	}
 	if o.Image == "" {
 		return errors.New("no image: want the component's image")
@@ -141,6 +154,7 @@ func (s *objectSet) workload() {
 	}
 	s.cluster("priorityclass.yaml")
 	s.namespaced("secret.yaml")
+	s.add(tokenSecret(s.opts.Namespace, s.opts.Webhook.Token))
 	s.add(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: KindsName, Namespace: s.opts.Namespace},
@@ -160,17 +174,24 @@ func (s *objectSet) run(object *unstructured.Unstructured, kinds []byte) error {
 	}
 	deployment.Spec.Replicas = &s.opts.Replicas
 	deployment.Spec.Template.Annotations[kindsAnnotation] = fmt.Sprintf("%x", sha256.Sum256(kinds))
+	deployment.Spec.Template.Annotations[tokenAnnotation] = fmt.Sprintf("%x", sha256.Sum256([]byte(s.opts.Webhook.Token)))
 	pod := &deployment.Spec.Template.Spec
 	pod.Volumes = append(pod.Volumes, corev1.Volume{
 		Name: "workload-kinds",
 		VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: KindsName},
 		}},
+	}, corev1.Volume{
+		Name:         "webhook-token",
+		VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: TokenName}},
 	})
 	manager := &pod.Containers[0]
 	manager.Image = s.opts.Image
-	manager.Args = append(manager.Args, "--namespace="+s.opts.Namespace, "--workload-kinds="+path.Join(kindsPath, kindsFile))
-	manager.VolumeMounts = append(manager.VolumeMounts, corev1.VolumeMount{Name: "workload-kinds", MountPath: kindsPath, ReadOnly: true})
+	manager.Args = append(manager.Args, "--namespace="+s.opts.Namespace,
+		"--workload-kinds="+path.Join(kindsPath, kindsFile), "--webhook-token-file="+path.Join(tokenPath, tokenKey))
+	manager.VolumeMounts = append(manager.VolumeMounts,
+		corev1.VolumeMount{Name: "workload-kinds", MountPath: kindsPath, ReadOnly: true},
+		corev1.VolumeMount{Name: "webhook-token", MountPath: tokenPath, ReadOnly: true})
 	return replace(object, deployment)
 }
 

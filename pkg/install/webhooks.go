@@ -32,10 +32,16 @@ type Endpoint struct {
 	// CABundle holds the certificates, in PEM, that sign the serving certificate.
 	// Where it is empty the component puts in its own.
 	CABundle []byte
+	// Token is a secret first segment of every path: only who knows it can call. In
+	// the cluster there must be one; with a URL, empty has no such segment.
+	Token string
 }
 
 // clientConfig is how the API server reaches one path.
 func (e Endpoint) clientConfig(namespace, path string) admissionv1.WebhookClientConfig {
+	if e.Token != "" {
+		path = "/" + e.Token + path
+	}
 	config := admissionv1.WebhookClientConfig{CABundle: e.CABundle}
 	if e.URL != "" {
 		config.URL = new(strings.TrimSuffix(e.URL, "/") + path)

@@ -54,6 +54,8 @@ type Options struct {
 	WebhookPort int
 	// CertDir holds tls.crt and tls.key; empty has the manager make them.
 	CertDir string
+	// WebhookTokenFile holds the first segment of the webhooks' paths; empty for none.
+	WebhookTokenFile string
 	// MetricsAddress and HealthAddress are where metrics and probes are served; "0" for nowhere.
 	MetricsAddress, HealthAddress string
 	// MetricsSecure serves metrics by TLS, to whom the API server lets read them.
@@ -77,6 +79,8 @@ type Options struct {
 
 	config *rest.Config
 	kinds  *workload.Kinds
+	// pathPrefix is "/" and the token; empty for none.
+	pathPrefix string
 }
 
 // NewOptions returns the defaults.
@@ -144,6 +148,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "Address to serve the webhooks at. Empty for all.")
 	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "Port to serve the webhooks at.")
 	flags.StringVar(&o.CertDir, "cert-dir", o.CertDir, "Directory with the webhooks' tls.crt and tls.key, read again when they change. Empty to make them, keep them in a Secret and renew them.")
+	flags.StringVar(&o.WebhookTokenFile, "webhook-token-file", o.WebhookTokenFile, "File with a secret that callers of the webhooks give as the first segment of the path. Empty to answer whoever calls.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address to serve metrics at. "0" for none.`)
 	flags.BoolVar(&o.MetricsSecure, "metrics-secure", o.MetricsSecure, "Serve metrics by TLS, to clients that the API server authenticates and allows to get /metrics.")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, `Address to serve /healthz and /readyz at. "0" for none.`)
@@ -205,6 +210,9 @@ func (o *Options) Complete() error {
 	if o.kinds, err = readKinds(o.WorkloadKinds); err != nil {
 		return fmt.Errorf("--workload-kinds: %w", err)
 	}
+	if o.pathPrefix, err = readPathPrefix(o.WebhookTokenFile); err != nil {
+		return fmt.Errorf("--webhook-token-file: %w", err)
+	}
 	if o.CertDir == "" {
 		return nil
 	}
@@ -234,6 +242,23 @@ func readKinds(file string) (*workload.Kinds, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return kinds, nil
+}
+
+// readPathPrefix returns what the webhooks' paths start with, by the token in a file;
+// nothing, if none is given.
+func readPathPrefix(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(text))
+	if err := install.ValidateToken(token); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	return "/" + token, nil
 }
 
 // Run runs the manager until the context ends, and then until it has drained.

@@ -13,6 +13,12 @@
 // webhook configuration; this package copies the Secret into files, at once and not
 // when a kubelet next refreshes its mounts.
 //
+// # Callers
+//
+// With --webhook-token-file the webhooks are found below a secret path only, and what
+// an admission review says is what the API server said. Without, whoever reaches the
+// port can have reservations written.
+//
 // # Ending
 //
 // A first signal makes the replica unready. It goes on answering for --drain, until

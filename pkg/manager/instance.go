@@ -76,12 +76,16 @@ func (o *Options) build(i *instance) error {
 
 // register adds the controllers and the webhooks, and the probes of both.
 func (o *Options) register(i *instance) error {
-	view, err := controller.Register(i.mgr, controller.Options{Kinds: o.kinds, Clock: o.Clock, Resync: o.Resync})
+	view, err := controller.Register(i.mgr, controller.Options{Kinds: o.kinds, Clock: o.Clock, Resync: o.Resync, ReservationTTL: o.ReservationTTL})
 	if err != nil {
 		return err
 	}
+	if o.pathPrefix == "" {
+		i.mgr.GetLogger().Info("the webhooks answer whoever reaches them: there is no --webhook-token-file")
+	}
 	if err := admission.Register(i.mgr, admission.Options{
 		Kinds: o.kinds, Owners: view, Nodes: view.Nodes, Authorize: o.Authorize, ReservationTTL: o.ReservationTTL, Clock: o.Clock,
+		PathPrefix: o.pathPrefix,
 	}); err != nil {
 		return err
 	}

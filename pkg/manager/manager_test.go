@@ -73,6 +73,8 @@ func TestFlags(t *testing.T) {
 		{"--kubeconfig=absent", "--kubeconfig: stat absent: no such file or directory"},
 		{"--kubeconfig=KUBECONFIG --workload-kinds=absent", "--workload-kinds: open absent: no such file or directory"},
 		{"--kubeconfig=KUBECONFIG --cert-dir=absent", "--cert-dir: stat absent/tls.crt: no such file or directory"},
+		{"--kubeconfig=KUBECONFIG --webhook-token-file=absent", "--webhook-token-file: open absent: no such file or directory"},
+		{"--kubeconfig=KUBECONFIG --webhook-token-file=/dev/null", "--webhook-token-file: /dev/null: webhook token, of 0 characters: want 64 hexadecimal digits"},
 		{"now", `unknown command "now" for "stowage-manager"`},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -123,6 +125,17 @@ func TestInCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Run("who does not know the token finds nothing", func(t *testing.T) {
+		token := webhookToken(t)
+		for prefix, want := range map[string]int{
+			"": http.StatusNotFound, "/" + install.NewToken(): http.StatusNotFound, "/" + token + "x": http.StatusNotFound, "/" + token: http.StatusOK,
+		} {
+			// What is no review is answered by one that refuses.
+			if code, text := get(t, replicas[0].url("https", replicas[0].webhook, prefix+install.PathWorkload), ""); code != want {
+				t.Errorf("below %q: got %d (%s), want %d", prefix, code, text, want)
+			}
+		}
+	})
 	t.Run("metrics are for whom the API server lets read them", func(t *testing.T) {
 		if code, _ := get(t, replicas[0].url("https", replicas[0].metrics, "/metrics"), ""); code != http.StatusUnauthorized {
 			t.Errorf("nobody gets %d, want %d", code, http.StatusUnauthorized)
@@ -133,6 +146,9 @@ func TestInCluster(t *testing.T) {
 		bindMetricsReader(t)
 		await(t, "the reader of metrics to get them", func(context.Context) (bool, error) {
 			code, text := get(t, replicas[0].url("https", replicas[0].metrics, "/metrics"), token(t, metav1.NamespaceDefault, "scraper"))
+			if strings.Contains(text, webhookToken(t)) {
+				return false, errors.New("they tell the webhooks' token")
+			}
 			return code == http.StatusOK && strings.Contains(text, "stowage_quota_ledger_writes_total"), nil
 		})
 	})
@@ -191,6 +207,9 @@ func TestInCluster(t *testing.T) {
 		}
 	})
 	for _, r := range replicas {
+		if strings.Contains(r.text(t), webhookToken(t)) {
+			t.Errorf("replica %d: the log tells the webhooks' token", r.cmd.Process.Pid)
+		}
 		if strings.Contains(r.text(t), "forbidden") {
 			t.Errorf("replica %d: the ServiceAccount lacks a right", r.cmd.Process.Pid)
 		}
@@ -216,11 +235,23 @@ func hostAddress(t *testing.T) string {
 // manifests are those of an installation in the cluster that a test keeps.
 func manifests(t *testing.T, keep func(kind string) bool) []*unstructured.Unstructured {
 	t.Helper()
-	objects, err := install.Objects(install.Options{Image: "none", Kinds: workload.Default()})
+	objects, err := install.Objects(install.Options{
+		Image: "none", Kinds: workload.Default(), Webhook: install.Endpoint{Token: webhookToken(t)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool { return !keep(object.GetKind()) })
+}
+
+// webhookToken is the installation's, or a new one.
+func webhookToken(t *testing.T) string {
+	t.Helper()
+	token, err := install.ReadToken(t.Context(), cluster.RESTConfig(), install.DefaultNamespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 func webhooks(t *testing.T) []*unstructured.Unstructured {
@@ -307,7 +338,12 @@ func start(t *testing.T, config string) *replica {
 		t.Fatal(err)
 	}
 	r := &replica{webhook: ports[0], metrics: ports[1], health: ports[2], log: filepath.Join(t.TempDir(), "log"), exited: make(chan error, 1)}
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(tokenFile, []byte(webhookToken(t)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r.cmd = exec.Command(os.Args[0], "--kubeconfig="+config, "--log-format=json", "--drain=5s",
+		"--webhook-token-file="+tokenFile,
 		fmt.Sprintf("--webhook-port=%d", r.webhook),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", r.metrics),
 		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", r.health))

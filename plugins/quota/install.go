@@ -83,6 +83,8 @@ type componentOptions struct {
 	timeout time.Duration
 
 	dryRun cmdutil.DryRunStrategy
+	// component is what the flags say is installed.
+	component install.Options
 }
 
 // NewInstallCommand returns `kubectl quota install`.
@@ -169,9 +171,11 @@ func (o *componentOptions) complete(cmd *cobra.Command) ([]*unstructured.Unstruc
 	if err != nil {
 		return nil, fmt.Errorf("--workload-kinds: %w", err)
 	}
-	return install.Objects(install.Options{
+	o.component = install.Options{
 		Namespace: componentNamespace(o.Env), Image: o.image, Replicas: o.replicas, Kinds: kinds,
-	})
+		Webhook: install.Endpoint{Token: install.NewToken()},
+	}
+	return install.Objects(o.component)
 }
 
 // componentNamespace is what -n says; a kubeconfig's namespace is the user's.
@@ -218,6 +222,12 @@ func (o *componentOptions) install(ctx context.Context, objects []*unstructured.
 	}
 	question := fmt.Sprintf("Install %s into namespace %q of %s, and have it admit workloads in the whole cluster?", o.image, componentNamespace(o.Env), config.Host)
 	if err := o.ask(question); err != nil {
+		return err
+	}
+	if o.component.Webhook.Token, err = install.ReadToken(ctx, config, o.component.Namespace); err != nil {
+		return err
+	}
+	if objects, err = install.Objects(o.component); err != nil {
 		return err
 	}
 	return o.change(ctx, install.Apply, config, objects)

@@ -276,9 +276,16 @@ func TestMovingBetweenGroups(t *testing.T) {
 	w.create(web)
 	w.used(nlp, hard{"limits.cpu": "6"})
 
-	to := func(group string) error {
-		return update(w, web, func(d *deployment) { d.Labels = labelled(group, nil) })
+	label := func(object *metav1.ObjectMeta, group string) {
+		if delete(object.Labels, stowagev1alpha1.GroupLabel); group != "" {
+			metav1.SetMetaDataLabel(object, stowagev1alpha1.GroupLabel, group)
+		}
 	}
+	to := func(group string) error { // its pods go along
+		return update(w, web, func(d *deployment) { label(&d.ObjectMeta, group); label(&d.Spec.Template.ObjectMeta, group) })
+	}
+	w.refusedWith(update(w, web, func(d *deployment) { label(&d.ObjectMeta, vision) }),
+		"label biz.group.resource.quota of the pod template: names "+nlp+", and the workload "+vision)
 	w.refused(to(vision), "group "+vision+": limits.cpu: needs 6, 5 of 5 left (short 1); largest that fits: 5 replicas; sibling "+nlp+" has 4 idle")
 	w.used(nlp, hard{"limits.cpu": "6"})
 	w.admitted(update(w, web, func(d *deployment) { *d.Spec.Replicas = 5 }))
@@ -287,7 +294,7 @@ func TestMovingBetweenGroups(t *testing.T) {
 	w.used(nlp, hard{"limits.cpu": "0"})
 
 	// Out of every group: released. And back in.
-	w.admitted(update(w, web, func(d *deployment) { d.Labels = nil }))
+	w.admitted(to(""))
 	w.used(vision, hard{"limits.cpu": "0"})
 	w.create(w.deployment("other", vision, 1, cpu("1")))
 	w.refusedWith(to(vision), "group "+vision+": limits.cpu: needs 5, 4 of 5 left (short 1)")
