@@ -493,7 +493,7 @@ func TestPastAndLive(t *testing.T) {
 	f.put(over)
 	deleted := newPod("two", "nlp", nil, 0)
 	f.put(deleted)
-	deleted.DeletionTimestamp = ptr.To(metav1.NewTime(noon.Add(2 * time.Hour)))
+	deleted.DeletionTimestamp = new(metav1.NewTime(noon.Add(2 * time.Hour)))
 	f.remove(deleted)
 	f.put(group("nlp"))
 	f.expect("one pod of one hour, one of two", group("nlp"), "0 cores, 3 hours")

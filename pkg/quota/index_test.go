@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -24,7 +23,7 @@ func object(t testing.TB, resource, uid, group, owner string, replicas int64) *w
 	}
 	if kind, ownerUID, ok := strings.Cut(owner, "/"); ok {
 		gvk := kindOf(t, kind).GroupVersionKind()
-		w.Owner = &metav1.OwnerReference{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: ownerUID, UID: types.UID(ownerUID), Controller: ptr.To(true)}
+		w.Owner = &metav1.OwnerReference{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: ownerUID, UID: types.UID(ownerUID), Controller: new(true)}
 	}
 	return w
 }

@@ -188,7 +188,8 @@ func TestHours(t *testing.T) {
 	t.Logf("before all were killed: at most %.4f%% off, the truth known to %.4f%%\n%s", worstBefore*100, unsureBefore*100, tableBefore)
 	t.Logf("all: at most %.4f%% off, the truth known to %.4f%%\n%s", worst*100, unsure*100, tableWhole)
 	if max(unsureBefore, unsure) > mostUnsure {
-		t.Errorf("the truth itself is only known to %.2f%%, want %.0f%%: this machine is too busy", max(unsureBefore, unsure)*100, mostUnsure*100)
+		// Nothing can be said for or against the ledger by a truth that nobody knows.
+		t.Skipf("the truth itself is only known to %.2f%%, want %.0f%%: this machine is too busy; give it more -minutes", max(unsureBefore, unsure)*100, mostUnsure*100)
 	}
 	if worstBefore >= hoursTolerance || worst >= hoursTolerance {
 		t.Errorf("hours are %.4f%% off before all managers were killed and %.4f%% in all, want less than %.1f%%", worstBefore*100, worst*100, hoursTolerance*100)
