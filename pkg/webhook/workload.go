@@ -187,11 +187,10 @@ func (d *decider) template(ctx context.Context, req *admission.Request, e edit) 
 	if made == nil || err != nil {
 		return nil, err
 	}
-	ties, authorized := e.old == nil || e.old.Group != group, true
-	if ties {
-		if authorized, err = d.mayCharge(ctx, req, made); err != nil {
-			return nil, err
-		}
+	ties := e.old == nil || e.old.Group != group
+	authorized, err := d.mayCharge(ctx, req, made) // of a changed template too: nobody is asked for what it makes
+	if err != nil {
+		return nil, err
 	}
 	change := quota.Change{New: made}
 	change.Nodes = d.nodesFor(change)
@@ -199,7 +198,7 @@ func (d *decider) template(ctx context.Context, req *admission.Request, e edit) 
 		check, of := tree.CheckWorkload(change), tree.Group(group)
 		switch {
 		case ties && of == nil:
-		case !authorized && !quota.Allows(of, made.Namespace):
+		case !authorized && of != nil && !quota.Allows(of, made.Namespace):
 			quota.RefuseUse(check, requester(req), req.Namespace)
 		default:
 			quota.Warn(check, "one "+made.Kind.Kind+" of it does not fit now: ")

@@ -43,7 +43,7 @@ func readManifests(env cli.Env, files resource.FilenameOptions, kinds *workload.
 		s, err := readManifest(info, kinds)
 		switch {
 		case errors.Is(err, errNoCharge):
-			fmt.Fprintf(env.ErrOut, "Warning: %s: %v\n", info.Source, err)
+			cli.Warn(env.ErrOut, []string{fmt.Sprintf("%s: %v", info.Source, err)})
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", info.Source, err)
