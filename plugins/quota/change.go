@@ -201,23 +201,24 @@ func (o *changeOptions) send(ctx context.Context, groups dynamic.ResourceInterfa
 	if err != nil {
 		return nil, err
 	}
-	return groups.Patch(ctx, group.Name, types.MergePatchType, patch, metav1.PatchOptions{DryRun: dryRun, FieldManager: fieldManager})
+	written, err := groups.Patch(ctx, group.Name, types.JSONPatchType, patch, metav1.PatchOptions{DryRun: dryRun, FieldManager: fieldManager})
+	if err == nil {
+		return written, nil
+	}
+	if now, lookErr := groups.Get(ctx, group.Name, metav1.GetOptions{}); lookErr == nil && now.GetGeneration() != old.Generation {
+		return nil, fmt.Errorf("group %s: its spec has changed since it was read: look again, and repeat the command", group.Name)
+	}
+	return nil, err
 }
 
-// hardPatch is a JSON merge patch from the old hard to the new one, and of nothing
-// else: a snapshot does not hold all of an object. It applies to the version that
-// was judged only.
+// hardPatch is a JSON patch to the new hard, and of nothing else: a snapshot does not
+// hold all of an object. It applies to the spec that was judged only, while the
+// status may move on.
 func hardPatch(old, group *quota.Group) ([]byte, error) {
-	hard := map[corev1.ResourceName]any{}
-	for key := range old.Spec.Hard {
-		hard[key] = nil
-	}
-	for key, quantity := range group.Spec.Hard {
-		hard[key] = quantity
-	}
-	return json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": old.ResourceVersion},
-		"spec":     map[string]any{"hard": hard},
+	return json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": old.UID},
+		{"op": "test", "path": "/metadata/generation", "value": old.Generation},
+		{"op": "replace", "path": "/spec/hard", "value": group.Spec.Hard},
 	})
 }
 
