@@ -62,7 +62,7 @@ func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
 	}
 	for _, set := range c.New.PodSets {
 		if other := set.Template.Labels[stowagev1alpha1.GroupLabel]; other != "" && other != c.New.Group {
-			refuse(check, "label %s of the pod template: names %s, and the workload %s: name the same group, or none, in the template", stowagev1alpha1.GroupLabel, other, c.New.Group)
+			refuse(check, "group %s: the pod template's label %s names %s: name the same group there, or none", group.Name, stowagev1alpha1.GroupLabel, other)
 			break
 		}
 	}

@@ -101,7 +101,7 @@ func TestCheckWorkload(t *testing.T) {
 			new: with(cores("nlp", 1, "1"), func(w *workload.Workload) {
 				w.PodSets[0].Template.Labels = map[string]string{"biz.group.resource.quota": "vision"}
 			}),
-			want: []string{"label biz.group.resource.quota of the pod template: names vision, and the workload nlp: name the same group, or none, in the template"},
+			want: []string{"group nlp: the pod template's label biz.group.resource.quota names vision: name the same group there, or none"},
 		},
 		"too many keys": {
 			new: with(cores("nlp", 1, "1"), func(w *workload.Workload) {

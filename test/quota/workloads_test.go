@@ -285,7 +285,7 @@ func TestMovingBetweenGroups(t *testing.T) {
 		return update(w, web, func(d *deployment) { label(&d.ObjectMeta, group); label(&d.Spec.Template.ObjectMeta, group) })
 	}
 	w.refusedWith(update(w, web, func(d *deployment) { label(&d.ObjectMeta, vision) }),
-		"label biz.group.resource.quota of the pod template: names "+nlp+", and the workload "+vision)
+		"group "+vision+": the pod template's label biz.group.resource.quota names "+nlp)
 	w.refused(to(vision), "group "+vision+": limits.cpu: needs 6, 5 of 5 left (short 1); largest that fits: 5 replicas; sibling "+nlp+" has 4 idle")
 	w.used(nlp, hard{"limits.cpu": "6"})
 	w.admitted(update(w, web, func(d *deployment) { *d.Spec.Replicas = 5 }))
