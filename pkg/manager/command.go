@@ -191,9 +191,9 @@ func (o *Options) Validate() error {
 	return o.Log.validate()
 }
 
-// minReservationTTL is more than the longest that a request may take to be stored
-// after it was admitted: the API server gives requests up after a minute by
-// default, and webhooks have part of that.
+// minReservationTTL is for API servers that give requests up sooner than after a
+// minute, which is their default and --reservation-ttl's: no request may be stored
+// after its reservation has ended.
 const minReservationTTL = 10 * time.Second
 
 // Complete reads the files that the flags name.

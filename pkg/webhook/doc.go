@@ -33,8 +33,8 @@
 // # Children
 //
 // An object that a counted workload's controller made is not charged again. Who may
-// say so is the controller itself: a requester who may update the owner's status.
-// No ordinary role may, unless a kind's own roles are laxer than Kubernetes' are.
+// say so is the controller itself: a requester who may update the status of such
+// owners in all namespaces. No right within one's own namespace gives that.
 // The same holds for making such an object larger, which its owner was not charged
 // for.
 package webhook
