@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -47,7 +48,7 @@ func (rs *runs) observe(pod *corev1.Pod, live bool, now time.Time) {
 			r.From = now
 		}
 	}
-	if r.ended() || !finished(pod) {
+	if r.ended() || !snapshot.Finished(pod) {
 		return
 	}
 	switch {
@@ -161,10 +162,6 @@ func slimContainers(containers []corev1.Container) []corev1.Container {
 		out[i] = corev1.Container{Name: container.Name, Resources: container.Resources, RestartPolicy: container.RestartPolicy}
 	}
 	return out
-}
-
-func finished(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // boundAt is when the object says that it was bound.

@@ -111,7 +111,7 @@ func (s *store) Update(obj any) error {
 		return err
 	}
 	s.update(func(p *progress, t *touched) {
-		live := p.listed && newer(identity.GetResourceVersion(), p.head)
+		live := p.listed && quota.Newer(identity.GetResourceVersion(), p.head)
 		p.saw(identity.GetResourceVersion())
 		p.uids.Insert(identity.GetUID())
 		s.put(object, live, t)
@@ -126,7 +126,7 @@ func (s *store) Delete(obj any) error {
 		return err
 	}
 	s.update(func(p *progress, t *touched) {
-		live := p.listed && newer(identity.GetResourceVersion(), p.head)
+		live := p.listed && quota.Newer(identity.GetResourceVersion(), p.head)
 		p.saw(identity.GetResourceVersion())
 		p.uids.Delete(identity.GetUID())
 		s.remove(identity.GetUID(), object, live, t)
@@ -186,7 +186,7 @@ func (s *store) UpdateResourceVersion(version string) {
 // saw notes the version of something seen.
 func (p *progress) saw(version string) {
 	p.advance(version)
-	if newer(version, p.latest) {
+	if quota.Newer(version, p.latest) {
 		p.latest = version
 	}
 }
@@ -194,7 +194,7 @@ func (p *progress) saw(version string) {
 // advance notes that nothing up to version is missing.
 func (p *progress) advance(version string) {
 	p.news = time.Now()
-	if newer(version, p.version) {
+	if quota.Newer(version, p.version) {
 		p.version = version
 	}
 }

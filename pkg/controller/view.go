@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/clock"
 
@@ -116,7 +115,7 @@ func (v *View) Synced() bool {
 const quiet = 2 * time.Second
 
 func (p *progress) caughtUp() bool {
-	return !newer(p.head, p.version) || time.Since(p.news) > quiet
+	return !quota.Newer(p.head, p.version) || time.Since(p.news) > quiet
 }
 
 // touched collects the groups to be counted anew.
@@ -163,7 +162,7 @@ func (v *View) putWorkload(obj runtime.Object, w *workload.Workload, live bool, 
 		v.runs.observe(pod, live, v.clock.Now())
 	}
 	v.assign(w)
-	if old == nil || old.Group != w.Group || old.Models != w.Models || !sameOwner(old, w) {
+	if old == nil || old.Group != w.Group || old.Models != w.Models || !old.SameOwner(w) {
 		v.assignMade(w.UID, t, 0)
 	}
 }
@@ -194,13 +193,6 @@ func (v *View) removeWorkload(uid types.UID, obj runtime.Object, live bool, t *t
 
 // podKind is the kind of pods.
 var podKind = corev1.SchemeGroupVersion.WithKind("Pod").GroupKind()
-
-func sameOwner(a, b *workload.Workload) bool {
-	if a.Owner == nil || b.Owner == nil {
-		return a.Owner == b.Owner
-	}
-	return a.Owner.UID == b.Owner.UID
-}
 
 // assign says who pays for the run of a pod: the group of the workload that it is
 // charged as. While some maker of it is not there, who paid before goes on.
@@ -351,13 +343,4 @@ func (v *View) pace(group string) corev1.ResourceList {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return quota.Pace(v.runs.of(group))
-}
-
-// newer says whether resource version a is after b.
-func newer(a, b string) bool {
-	if a == "" || b == "" {
-		return a != ""
-	}
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	return err == nil && order > 0
 }

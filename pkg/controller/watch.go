@@ -145,11 +145,11 @@ func lastCounted(ctx context.Context, groups *lister) (string, error) {
 		group := item.(*quota.Group)
 		latest := ""
 		for _, observed := range group.Status.Observed {
-			if newer(observed.ResourceVersion, latest) {
+			if quota.Newer(observed.ResourceVersion, latest) {
 				latest = observed.ResourceVersion
 			}
 		}
-		if latest != "" && quota.HasCash(group) && (first == "" || newer(first, latest)) {
+		if latest != "" && quota.HasCash(group) && (first == "" || quota.Newer(first, latest)) {
 			first = latest
 		}
 		return nil

@@ -207,7 +207,7 @@ func (o *Options) Complete() error {
 	}
 	config.QPS, config.Burst = o.QPS, o.Burst
 	o.config = config
-	if o.kinds, err = readKinds(o.WorkloadKinds); err != nil {
+	if o.kinds, err = workload.ReadFile(o.WorkloadKinds); err != nil {
 		return fmt.Errorf("--workload-kinds: %w", err)
 	}
 	if o.pathPrefix, err = readPathPrefix(o.WebhookTokenFile); err != nil {
@@ -222,26 +222,6 @@ func (o *Options) Complete() error {
 		}
 	}
 	return nil
-}
-
-// readKinds returns the built-in kinds with those of a file, if one is given.
-func readKinds(file string) (*workload.Kinds, error) {
-	kinds := workload.Default()
-	if file == "" {
-		return kinds, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	extra, err := workload.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if kinds, err = kinds.With(extra...); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return kinds, nil
 }
 
 // readPathPrefix returns what the webhooks' paths start with, by the token in a file;

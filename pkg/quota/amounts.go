@@ -52,8 +52,8 @@ func Increase(a, b corev1.ResourceList) corev1.ResourceList {
 	return grown
 }
 
-// canonical is list with every key written out.
-func canonical(list corev1.ResourceList) corev1.ResourceList {
+// CanonicalList is list with every key written out.
+func CanonicalList(list corev1.ResourceList) corev1.ResourceList {
 	out := make(corev1.ResourceList, len(list))
 	for key, quantity := range list {
 		out[Canonical(key)] = quantity

@@ -148,7 +148,7 @@ func unset(w *workload.Workload, hard corev1.ResourceList) []string {
 // limitedKeys are the base keys of compute resources that hard limits for a
 // workload of these models, by the key itself, its model's, or either's cash.
 func limitedKeys(models workload.Models, hard corev1.ResourceList) []corev1.ResourceName {
-	limited := canonical(hard)
+	limited := CanonicalList(hard)
 	var keys []corev1.ResourceName
 	for _, prefix := range []string{limitsPrefix, requestsPrefix} {
 		for _, name := range computeResources {

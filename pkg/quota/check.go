@@ -204,9 +204,6 @@ func objectName(w *workload.Workload) string {
 	return name
 }
 
-// Refuse turns check into a refusal with one more reason.
-func Refuse(check *reportv1alpha1.QuotaCheck, reason string) { refuse(check, "%s", reason) }
-
 func refuse(check *reportv1alpha1.QuotaCheck, format string, args ...any) {
 	check.Allowed = false
 	check.Reasons = append(check.Reasons, fmt.Sprintf(format, args...))

@@ -27,9 +27,9 @@ var knownKeys = []string{
 func GroupGrowth(old, group *Group) corev1.ResourceList {
 	var before corev1.ResourceList
 	if old != nil {
-		before = canonical(old.Spec.Hard)
+		before = CanonicalList(old.Spec.Hard)
 	}
-	return Increase(before, canonical(group.Spec.Hard))
+	return Increase(before, CanonicalList(group.Spec.Hard))
 }
 
 // CheckCreate judges a new group: a valid spec, a parent that exists, every key of
@@ -45,7 +45,7 @@ func (t *Tree) CheckUpdate(old, group *Group) *reportv1alpha1.QuotaCheck {
 	if old.Spec.ParentBizGroup != group.Spec.ParentBizGroup {
 		refuse(check, "spec.parentBizGroup: never changes (it is %q): create a new group under %q and move the workloads there", old.Spec.ParentBizGroup, group.Spec.ParentBizGroup)
 	}
-	had := canonical(old.Spec.Hard)
+	had := CanonicalList(old.Spec.Hard)
 	for _, key := range Keys(group.Spec.Hard) {
 		if _, ok := had[Canonical(key)]; ok {
 			continue
@@ -66,7 +66,7 @@ func (t *Tree) CheckUpdate(old, group *Group) *reportv1alpha1.QuotaCheck {
 func (t *Tree) childrenWithout(name string, key corev1.ResourceName) []string {
 	var lacking []string
 	for _, child := range t.Children(name) {
-		if _, ok := canonical(child.Spec.Hard)[Canonical(key)]; !ok {
+		if _, ok := CanonicalList(child.Spec.Hard)[Canonical(key)]; !ok {
 			lacking = append(lacking, child.Name)
 		}
 	}
@@ -151,7 +151,7 @@ func (t *Tree) checkSpec(old, group *Group) *reportv1alpha1.QuotaCheck {
 		}
 		return check
 	}
-	hard, growth := canonical(group.Spec.Hard), GroupGrowth(old, group)
+	hard, growth := CanonicalList(group.Spec.Hard), GroupGrowth(old, group)
 	for _, key := range Keys(parent.Spec.Hard) {
 		if _, ok := hard[Canonical(key)]; !ok {
 			refuse(check, "spec.hard: lacks %s, which its parent %s has: give every key of the parent", key, parent.Name)

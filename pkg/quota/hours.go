@@ -41,7 +41,7 @@ func Accrue(group *Group, runs []Run, until time.Time) {
 	if !until.After(from) {
 		return
 	}
-	group.Status.SelfUsed = project(canonical(group.Status.SelfUsed), group.Spec.Hard) // hard may be spelled anew
+	group.Status.SelfUsed = project(CanonicalList(group.Status.SelfUsed), group.Spec.Hard) // hard may be spelled anew
 	for _, refill := range refills(group, from, until) {
 		charge(group, runs, from, refill)
 		endPeriod(group, refill)

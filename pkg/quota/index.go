@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -231,7 +230,7 @@ func (ix *Index) Charger(w *workload.Workload) (charger *workload.Workload, brok
 		}
 		owner := ix.objects[w.Owner.UID]
 		if owner == nil {
-			return charger, ix.kinds.Makes(ownerKind(w), w.Kind.GroupKind())
+			return charger, ix.kinds.Makes(workload.OwnerKind(w.Owner), w.Kind.GroupKind())
 		}
 		if !ix.kinds.Makes(owner.Kind.GroupKind(), w.Kind.GroupKind()) {
 			break
@@ -239,11 +238,6 @@ func (ix *Index) Charger(w *workload.Workload) (charger *workload.Workload, brok
 		w = owner.Workload
 	}
 	return charger, false
-}
-
-// ownerKind is the kind of w's controller, as w says.
-func ownerKind(w *workload.Workload) schema.GroupKind {
-	return schema.FromAPIVersionAndKind(w.Owner.APIVersion, w.Owner.Kind).GroupKind()
 }
 
 func compareWorkloads(a, b *workload.Workload) int {

@@ -66,7 +66,7 @@ type Seen struct {
 func (s Seen) Behind(group *Group) string {
 	for _, observed := range group.Status.Observed {
 		seen, ok := s.Versions[observed.Resource]
-		if !ok && s.Unserved != nil && !s.Unserved(observed.Resource) || ok && newer(observed.ResourceVersion, seen) {
+		if !ok && s.Unserved != nil && !s.Unserved(observed.Resource) || ok && Newer(observed.ResourceVersion, seen) {
 			return observed.Resource
 		}
 	}
@@ -85,15 +85,15 @@ func (s Seen) Ended(reservation stowagev1alpha1.Reservation) bool {
 		return version != "" || s.Departed != nil && s.Departed(reservation.Object.UID)
 	}
 	if version != "" {
-		return newer(version, reservation.BaseResourceVersion)
+		return Newer(version, reservation.BaseResourceVersion)
 	}
-	return newer(s.Versions[reservation.Object.Resource], reservation.BaseResourceVersion)
+	return Newer(s.Versions[reservation.Object.Resource], reservation.BaseResourceVersion)
 }
 
-// newer says whether resource version a is after b. A version that cannot be read
+// Newer says whether resource version a is after b. A version that cannot be read
 // is after nothing and before everything.
-func newer(a, b string) bool {
-	if b == "" {
+func Newer(a, b string) bool {
+	if a == "" || b == "" {
 		return a != ""
 	}
 	order, err := resourceversion.CompareResourceVersion(a, b)
@@ -109,7 +109,7 @@ func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupRe
 	status.Hard = group.Spec.Hard.DeepCopy()
 	status.Reservations = slices.DeleteFunc(status.Reservations, seen.Ended)
 
-	charged := maps.Clone(canonical(seen.Self))
+	charged := maps.Clone(CanonicalList(seen.Self))
 	for key, quantity := range group.Status.SelfUsed {
 		if IsCash(key) {
 			charged[Canonical(key)] = quantity

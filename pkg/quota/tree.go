@@ -80,7 +80,7 @@ func (t *Tree) Roots() []*Group {
 func (t *Tree) ChildrenHard(name string) corev1.ResourceList {
 	sum := corev1.ResourceList{}
 	for _, child := range t.children[name] {
-		add(sum, canonical(child.Spec.Hard))
+		add(sum, CanonicalList(child.Spec.Hard))
 	}
 	return sum
 }

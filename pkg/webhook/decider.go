@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	kjson "sigs.k8s.io/json"
@@ -128,7 +127,7 @@ func (d *decider) actsForOthers(ctx context.Context, req *admission.Request, w *
 	if req.Operation == admissionv1.Update || w.Owner == nil {
 		return req.Operation == admissionv1.Update, nil
 	}
-	kind := d.Kinds.Of(ownerKind(w.Owner))
+	kind := d.Kinds.Of(workload.OwnerKind(w.Owner))
 	if kind == nil || kind.Template == "" || !d.Kinds.Makes(kind.GroupKind(), w.Kind.GroupKind()) {
 		return false, nil
 	}
@@ -145,10 +144,6 @@ func (d *decider) actsForOthers(ctx context.Context, req *admission.Request, w *
 // isClusterController says whether the user is a part of the control plane.
 func isClusterController(user authenticationv1.UserInfo) bool {
 	return user.Username == "system:kube-controller-manager" || slices.Contains(user.Groups, "system:serviceaccounts:"+metav1.NamespaceSystem)
-}
-
-func ownerKind(owner *metav1.OwnerReference) schema.GroupKind {
-	return schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind()
 }
 
 // requester names who asks.

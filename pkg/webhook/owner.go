@@ -36,7 +36,7 @@ func (d *decider) liveMaker(ctx context.Context, w *workload.Workload) (*workloa
 // makerBy is maker by the objects that lookup returns; nil are those that are not there.
 func (d *decider) makerBy(w *workload.Workload, lookup func(*metav1.OwnerReference) (*workload.Workload, error)) (*workload.Workload, error) {
 	index := quota.NewIndex(d.Kinds)
-	for up := w; up.Owner != nil && d.Kinds.Makes(ownerKind(up.Owner), up.Kind.GroupKind()) && index.Get(up.Owner.UID) == nil; {
+	for up := w; up.Owner != nil && d.Kinds.Makes(workload.OwnerKind(up.Owner), up.Kind.GroupKind()) && index.Get(up.Owner.UID) == nil; {
 		owner, err := lookup(up.Owner)
 		if err != nil {
 			return nil, err
@@ -56,7 +56,7 @@ func (d *decider) makerBy(w *workload.Workload, lookup func(*metav1.OwnerReferen
 // seenOwner is an owner as last seen; nil where it was not.
 func (d *decider) seenOwner(namespace string, owner *metav1.OwnerReference) *workload.Workload {
 	seen := d.Owners.Lookup(owner.UID)
-	if seen == nil || seen.Namespace != namespace || seen.Name != owner.Name || seen.Kind.GroupKind() != ownerKind(owner) {
+	if seen == nil || seen.Namespace != namespace || seen.Name != owner.Name || seen.Kind.GroupKind() != workload.OwnerKind(owner) {
 		return nil
 	}
 	return seen
@@ -65,7 +65,7 @@ func (d *decider) seenOwner(namespace string, owner *metav1.OwnerReference) *wor
 // readOwner reads an owner live; nil where it is not there any more, or is being
 // deleted and will leave what it made to itself.
 func (d *decider) readOwner(ctx context.Context, namespace string, owner *metav1.OwnerReference) (*workload.Workload, error) {
-	kind := d.Kinds.Of(ownerKind(owner))
+	kind := d.Kinds.Of(workload.OwnerKind(owner))
 	obj, err := d.readObject(ctx, kind, types.NamespacedName{Namespace: namespace, Name: owner.Name})
 	if obj == nil || err != nil || obj.GetUID() != owner.UID || obj.GetDeletionTimestamp() != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1a
 
 // scaledChild judges that a part of maker is scaled up: its own controller may.
 func (d *decider) scaledChild(ctx context.Context, req *admission.Request, change *quota.Change, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	owner := d.Kinds.Of(ownerKind(change.New.Owner))
+	owner := d.Kinds.Of(workload.OwnerKind(change.New.Owner))
 	controls, err := d.access.controls(ctx, req.UserInfo, owner)
 	if controls || err != nil {
 		return nil, err

@@ -131,21 +131,17 @@ func (d *decider) ungrouped(e edit, wasMade bool) (*reportv1alpha1.QuotaCheck, e
 // wasMade says whether the object was a counted workload's child before the edit.
 // The new object is not one, so nothing is to be looked up while the owner is the same.
 func (d *decider) wasMade(ctx context.Context, e edit) (bool, error) {
-	if e.old == nil || e.old.Owner == nil || sameOwner(e.old, e.new) {
+	if e.old == nil || e.old.Owner == nil || e.old.SameOwner(e.new) {
 		return false, nil
 	}
 	maker, err := d.liveMaker(ctx, e.old)
 	return maker != nil, err
 }
 
-func sameOwner(a, b *workload.Workload) bool {
-	return a.Owner != nil && b.Owner != nil && a.Owner.UID == b.Owner.UID
-}
-
 // child judges an object that is part of the counted workload maker, which is charged
 // for it: only the controller of its owner may make it so, or make it larger.
 func (d *decider) child(ctx context.Context, req *admission.Request, e edit, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	owner := d.Kinds.Of(ownerKind(e.new.Owner))
+	owner := d.Kinds.Of(workload.OwnerKind(e.new.Owner))
 	controls, err := d.access.controls(ctx, req.UserInfo, owner)
 	if err != nil || controls {
 		return nil, err

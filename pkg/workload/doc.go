@@ -21,5 +21,5 @@
 // of pods never falls when one of the numbers rises, so an object of which no
 // number has risen and all else is equal has not grown.
 //
-// The package is pure: values in, values out.
+// But for ReadFile, the package is pure: values in, values out.
 package workload

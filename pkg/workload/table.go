@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -78,6 +79,27 @@ func (k *Kind) inParentheses() string {
 		return ""
 	}
 	return " (" + k.GroupKind().String() + ")"
+}
+
+// ReadFile returns the built-in kinds with those that a user declares in a file; the
+// built-in ones alone where path is empty. Errors name the file.
+func ReadFile(path string) (*Kinds, error) {
+	kinds := Default()
+	if path == "" {
+		return kinds, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := Parse(text)
+	if err == nil {
+		kinds, err = kinds.With(extra...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return kinds, nil
 }
 
 // With returns the table with extra kinds, which replace those of the same group

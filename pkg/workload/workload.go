@@ -3,6 +3,7 @@ package workload
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -61,3 +62,16 @@ func (w *Workload) Reference() stowagev1alpha1.ObjectReference {
 
 // String is the workload as kubectl writes it: "deployment.apps/web".
 func (w *Workload) String() string { return w.Kind.Singular() + "/" + w.Name }
+
+// OwnerKind is the kind that an owner reference names.
+func OwnerKind(owner *metav1.OwnerReference) schema.GroupKind {
+	return schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind()
+}
+
+// SameOwner says whether both have the same controller, or none.
+func (w *Workload) SameOwner(other *Workload) bool {
+	if w.Owner == nil || other.Owner == nil {
+		return w.Owner == other.Owner
+	}
+	return w.Owner.UID == other.Owner.UID
+}

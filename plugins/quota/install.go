@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -167,7 +166,7 @@ func (o *componentOptions) complete(cmd *cobra.Command) ([]*unstructured.Unstruc
 	if err := o.output.Validate(); err != nil {
 		return nil, err
 	}
-	kinds, err := readKinds(o.kinds)
+	kinds, err := workload.ReadFile(o.kinds)
 	if err != nil {
 		return nil, fmt.Errorf("--workload-kinds: %w", err)
 	}
@@ -184,22 +183,6 @@ func componentNamespace(env cli.Env) string {
 		return namespace
 	}
 	return install.DefaultNamespace
-}
-
-// readKinds returns the built-in kinds with those of a file, if one is given.
-func readKinds(file string) (*workload.Kinds, error) {
-	if file == "" {
-		return workload.Default(), nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	extra, err := workload.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return workload.Default().With(extra...)
 }
 
 // defaultImage is the image of this release; empty for a build that is none.

@@ -99,14 +99,10 @@ func (j *judge) applyGroup(check *reportv1alpha1.QuotaCheck, old, group *quota.G
 
 // hardOf is a group's hard by canonical key; empty for no group.
 func hardOf(group *quota.Group) corev1.ResourceList {
-	hard := corev1.ResourceList{}
 	if group == nil {
-		return hard
+		return corev1.ResourceList{}
 	}
-	for key, quantity := range group.Spec.Hard {
-		hard[quota.Canonical(key)] = quantity
-	}
-	return hard
+	return quota.CanonicalList(group.Spec.Hard)
 }
 
 // charge charges a group, if there is one of that name, after for before.
@@ -167,7 +163,7 @@ func (j *judge) maker(w *workload.Workload) *workload.Workload {
 // judgePart judges what somebody does with a part of a workload, in whose
 // controller's place nobody may act.
 func (j *judge) judgePart(old, w, maker *workload.Workload) *reportv1alpha1.QuotaCheck {
-	owner := j.world.kinds.Of(schema.FromAPIVersionAndKind(w.Owner.APIVersion, w.Owner.Kind).GroupKind())
+	owner := j.world.kinds.Of(workload.OwnerKind(w.Owner))
 	return quota.CheckPart(quota.Change{Old: old, New: w, Nodes: j.world.index.Nodes()}, owner, maker)
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -40,7 +39,7 @@ func (f *sourceFlags) AddFlags(cmd *cobra.Command) {
 
 // kinds are the kinds of workloads.
 func (f *sourceFlags) kinds() (*workload.Kinds, error) {
-	kinds, err := readKinds(f.workloadKinds)
+	kinds, err := workload.ReadFile(f.workloadKinds)
 	if err != nil {
 		return nil, fmt.Errorf("--workload-kinds: %w", err)
 	}
@@ -229,18 +228,8 @@ func (w *world) runs() map[string][]quota.Run {
 			continue
 		}
 		if charger, _ := w.index.Charger(self); charger != nil {
-			runs[charger.Group] = append(runs[charger.Group], quota.Run{Charge: quota.PodCharge(pod, charger.Models), From: bound(pod)})
+			runs[charger.Group] = append(runs[charger.Group], quota.Run{Charge: quota.PodCharge(pod, charger.Models)})
 		}
 	}
 	return runs
-}
-
-// bound is when the pod got its node.
-func bound(pod *corev1.Pod) time.Time {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue {
-			return condition.LastTransitionTime.Time
-		}
-	}
-	return pod.CreationTimestamp.Time
 }
