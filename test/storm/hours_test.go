@@ -181,18 +181,21 @@ func TestHours(t *testing.T) {
 	h.churn(start.Add(lasts))
 	whole := h.compare()
 
-	worstBefore, unsureBefore, tableBefore := table(before)
-	worst, unsure, tableWhole := table(whole)
+	worst, unsure, tableBefore := table(before)
+	worstWhole, unsureWhole, tableWhole := table(whole)
+	worst, unsure = max(worst, worstWhole), max(unsure, unsureWhole)
 	t.Logf("%s in %s, seed %d: %d pods bound, %d ended; managers killed: %d, all of them once for %s", rigTime(lasts), lasts, *seed,
 		h.truth.bound, h.truth.ended, h.killed, rigTime(allDead))
-	t.Logf("before all were killed: at most %.4f%% off, the truth known to %.4f%%\n%s", worstBefore*100, unsureBefore*100, tableBefore)
-	t.Logf("all: at most %.4f%% off, the truth known to %.4f%%\n%s", worst*100, unsure*100, tableWhole)
-	if max(unsureBefore, unsure) > mostUnsure {
+	t.Logf("before all were killed\n%s", tableBefore)
+	t.Logf("in all\n%s", tableWhole)
+	t.Logf("at most %.4f%% off, the truth known to %.4f%%", worst*100, unsure*100)
+	if unsure > mostUnsure {
 		// Nothing can be said for or against the ledger by a truth that nobody knows.
-		t.Skipf("the truth itself is only known to %.2f%%, want %.0f%%: this machine is too busy; give it more -minutes", max(unsureBefore, unsure)*100, mostUnsure*100)
+		t.Skipf("the truth itself is only known to %.2f%%, want %.0f%%: this machine is too busy; give it more -minutes", unsure*100, mostUnsure*100)
 	}
-	if worstBefore >= hoursTolerance || worst >= hoursTolerance {
-		t.Errorf("hours are %.4f%% off before all managers were killed and %.4f%% in all, want less than %.1f%%", worstBefore*100, worst*100, hoursTolerance*100)
+	// What the truth is known to is how late news is on this machine, and the managers' is no sooner than the test's.
+	if worst >= hoursTolerance+unsure {
+		t.Errorf("hours are %.4f%% off, want less than %.1f%% beside the %.4f%% to which the truth is known", worst*100, hoursTolerance*100, unsure*100)
 	}
 }
 
@@ -575,7 +578,11 @@ func startKubelets(t *testing.T, r *rig.Rig, log *truth) *kubelets {
 				case <-ctx.Done():
 					return
 				case do := <-k.todo:
-					if err := do(ctx); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
+					err := do(ctx)
+					for ; err != nil && isUnavailable(err) && ctx.Err() == nil; err = do(ctx) {
+						sleep(ctx, churnPause) // a kubelet tries again
+					}
+					if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
 						t.Errorf("kubelet: %v", err)
 					}
 				}

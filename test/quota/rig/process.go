@@ -135,17 +135,23 @@ func get(ctx context.Context, url string) (status int, body string, err error) {
 	return response.StatusCode, string(text), err
 }
 
-// tailSize is how much of a log is printed.
-const tailSize = 16 << 10
+// tailLines is how much of a log is printed: a failure's own message is to stay in sight.
+const tailLines = 12
 
-// tail returns the end of a log file, from offset on at the earliest.
-func tail(path string, offset int64) []byte {
+// tail returns the last lines of a log file, from offset on at the earliest. What readiness probes find is left out:
+// they are many, and the rig waits for them.
+func tail(path string, offset int64) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return []byte(err.Error())
+		return err.Error()
 	}
-	data = data[min(offset, int64(len(data))):]
-	return data[max(0, len(data)-tailSize):]
+	var lines []string
+	for line := range strings.Lines(string(data[min(offset, int64(len(data))):])) {
+		if !strings.Contains(line, "healthz check failed") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-tailLines):], "")
 }
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

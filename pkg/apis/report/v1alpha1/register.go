@@ -14,6 +14,6 @@ var GroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1alpha1"}
 
 // AddToScheme registers the report kinds.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &PendingReport{}, &QuotaCheck{}, &QuotaCheckList{}, &QuotaTree{}, &QuotaVerify{})
+	scheme.AddKnownTypes(GroupVersion, &PendingReport{}, &QuotaCheck{}, &QuotaCheckList{}, &QuotaTree{}, &QuotaVerify{}, &TaintPlan{})
 	return nil
 }
