@@ -105,9 +105,13 @@ func (tr *truth) see(event watch.EventType, pod *corev1.Pod) {
 		r.app, r.from.watched = pod.Labels["app"], now
 		tr.bound++
 	}
-	if r.to.watched.IsZero() && pod.Status.Phase == corev1.PodSucceeded {
+	if r.to.watched.IsZero() && (pod.Status.Phase == corev1.PodSucceeded || event == watch.Deleted) {
 		r.to.watched = now
 		tr.ended++
+		// A pod whose deletion was decided on before it was bound, and carried out after, is gone at once.
+		if event == watch.Deleted && r.to.requested.IsZero() {
+			r.to.requested = now
+		}
 	}
 }
 
