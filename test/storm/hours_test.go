@@ -197,9 +197,8 @@ func TestHours(t *testing.T) {
 		// Nothing can be said for or against the ledger by a truth that nobody knows.
 		t.Skipf("the truth itself is only known to %.2f%%, want %.0f%%: this machine is too busy; give it more -minutes", unsure*100, mostUnsure*100)
 	}
-	// What the truth is known to is how late news is on this machine, and the managers' is no sooner than the test's.
-	if worst >= hoursTolerance+unsure {
-		t.Errorf("hours are %.4f%% off, want less than %.1f%% beside the %.4f%% to which the truth is known", worst*100, hoursTolerance*100, unsure*100)
+	if worst >= hoursTolerance {
+		t.Errorf("hours are %.4f%% off, want less than %.1f%%", worst*100, hoursTolerance*100)
 	}
 }
 
