@@ -41,7 +41,7 @@ func (e *Explainer) each(ctx context.Context, pods []*corev1.Pod, nodes bool) ([
 	same := make([]int, len(pods))
 	var distinct []int
 	for i, pod := range pods {
-		key := kinds.key(pod)
+		key := kinds.Key(pod)
 		if _, ok := first[key]; !ok {
 			first[key] = i
 			distinct = append(distinct, i)
@@ -318,7 +318,7 @@ func (e *Explainer) frees(ctx context.Context, pods []*corev1.Pod, members []int
 	simulation := simulate.New(e.engine)
 	defer simulation.Undo()
 	kinds := e.shared.alike(e.world.snap.Pods)
-	nodes, err := simulation.PlaceAll(ctx, changed, kinds.key)
+	nodes, err := simulation.PlaceAll(ctx, changed, kinds.Key)
 	if err != nil && ctx.Err() == nil {
 		return 0, nil // A plugin's own error: nothing is certain to be freed.
 	}

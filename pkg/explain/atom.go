@@ -206,7 +206,7 @@ func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
 	if c.atoms[0].kind == report.RemedyRemoveGate { // Gates may be removed in place.
 		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", ops))
 	}
-	ref := e.world.workload(pod)
+	ref := e.world.owners.top(pod)
 	if ref.kind == "" {
 		if changed, err := applyOps(pod, ops); err == nil {
 			ops = append(ops, unmerge(&changed.Spec)...)

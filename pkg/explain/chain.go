@@ -66,8 +66,11 @@ func jobWanted(job *batchv1.Job) int32 {
 		}
 	}
 	wanted := ptr.Deref(job.Spec.Parallelism, 1)
-	if job.Spec.Completions != nil {
+	switch {
+	case job.Spec.Completions != nil:
 		wanted = min(wanted, *job.Spec.Completions-job.Status.Succeeded)
+	case job.Status.Succeeded > 0: // One success will do: no more are made.
+		wanted = min(wanted, job.Status.Active)
 	}
 	return max(wanted, 0)
 }

@@ -19,5 +19,5 @@
 // by themselves (evict.go, addnode.go), under the same rule: minimal, verified.
 //
 // Pods alike (same spec, and same labels as far as any selector reads them) are
-// evaluated once (alike.go).
+// evaluated once (simulate.Alike).
 package explain

@@ -87,10 +87,10 @@ func (d *detailer) lack(node fwk.NodeInfo, failures []predicate.Failure) float64
 // smallest set.
 func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node fwk.NodeInfo) ([]*corev1.Pod, error) {
 	var removable []*corev1.Pod
-	workload := e.world.workload(pod)
+	workload := e.world.owners.top(pod)
 	for _, info := range node.GetPods() {
 		// A pod of the same workload would only take the other's place in the queue.
-		sibling := workload.kind != "" && e.world.workload(info.GetPod()) == workload
+		sibling := workload.kind != "" && e.world.owners.top(info.GetPod()) == workload
 		if evictable(info.GetPod()) && !sibling && !comesFirst(info.GetPod(), pod) {
 			removable = append(removable, info.GetPod())
 		}

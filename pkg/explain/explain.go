@@ -16,6 +16,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -63,11 +64,11 @@ type shared struct {
 	classes     []*nodeClass
 
 	alikeOnce sync.Once
-	alikeKeys *alike
+	alikeKeys *simulate.Alike
 }
 
-func (s *shared) alike(pods []*corev1.Pod) *alike {
-	s.alikeOnce.Do(func() { s.alikeKeys = newAlike(pods) })
+func (s *shared) alike(pods []*corev1.Pod) *simulate.Alike {
+	s.alikeOnce.Do(func() { s.alikeKeys = simulate.NewAlike(pods) })
 	return s.alikeKeys
 }
 
@@ -169,6 +170,9 @@ func (e *Explainer) fork() (*Explainer, error) {
 // Close releases the engine's goroutines.
 func (e *Explainer) Close() { e.engine.Close() }
 
+// Engine is what the explanations are worked out on; it may be edited between them.
+func (e *Explainer) Engine() *predicate.Engine { return e.engine }
+
 // Warnings are one-line notes on what is assumed (a default profile, a plugin
 // that is not known), for stderr.
 func (e *Explainer) Warnings() []string { return e.warnings }
@@ -215,7 +219,7 @@ func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingIte
 
 func (e *Explainer) newItem(pod *corev1.Pod) report.PendingItem {
 	item := report.PendingItem{
-		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Workload: e.world.workload(pod).String(), Replicas: 1,
+		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Workload: e.world.owners.Workload(pod), Replicas: 1,
 		Nodes: []report.NodeVerdict{}, Causes: []report.Cause{}, Remedies: []report.Remedy{},
 		Agrees: report.AgreesUnknown, Confidence: e.confidence(),
 	}

@@ -38,17 +38,14 @@ func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespa
 	defer simulation.Undo()
 	fitting := int32(0)
 	var pod, first *corev1.Pod
+	var withClaims int
 	for ; fitting < min(w.replicas, maxPlaced); fitting++ {
 		pod = w.replica(fitting)
-		if first == nil {
-			first = pod
+		if err := simulation.Apply(w.claims(pod)...); err != nil {
+			return report.PendingItem{}, err
 		}
-		if claims := w.claims(pod); len(claims) > 0 {
-			undo, err := e.engine.Apply(claims...)
-			if err != nil {
-				return report.PendingItem{}, err
-			}
-			defer undo()
+		if first == nil {
+			first, withClaims = pod, simulation.Mark()
 		}
 		node, err := simulation.Place(ctx, pod)
 		if err != nil && fitting == 0 {
@@ -62,7 +59,7 @@ func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespa
 		}
 	}
 	if fitting == w.replicas {
-		simulation.Undo() // All fit: the answer is where the first one may go.
+		simulation.UndoTo(withClaims) // All fit: the answer is where the first one may go.
 		pod = first
 	}
 	return e.named(ctx, w, pod, fitting)
@@ -193,7 +190,44 @@ func (w *whatIf) daemon() *corev1.Pod {
 	return pod
 }
 
-// claims are the claims that controllers would make for a pod; the names of those
+// DaemonPod is the pod that the DaemonSet controller would make for a node. The error
+// says why the set makes none.
+func (e *Explainer) DaemonPod(set *appsv1.DaemonSet, node string) (*corev1.Pod, error) {
+	w, err := e.whatIf(set, set.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	pod := w.daemon()
+	pod.Name = set.Name + "-" + node
+	pod.UID = types.UID("what-if/" + set.Namespace + "/" + pod.Name)
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("DaemonSet"))}
+	if pod.Spec.Affinity == nil {
+		pod.Spec.Affinity = &corev1.Affinity{}
+	}
+	pod.Spec.Affinity.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
+			{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}},
+		}}}}}
+	return pod, nil
+}
+
+// StatefulPod is the pod that the StatefulSet controller would make of an ordinal, with
+// those of its claims that there are not yet. The error says why the set makes none.
+func (e *Explainer) StatefulPod(set *appsv1.StatefulSet, ordinal int) (*corev1.Pod, []predicate.Edit, error) {
+	w, err := e.whatIf(set, set.Namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	pod := w.replica(int32(ordinal))
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	edits := slices.DeleteFunc(w.claims(pod), func(edit predicate.Edit) bool {
+		claim, ok := edit.Object.(*corev1.PersistentVolumeClaim)
+		return ok && e.world.claims[claim.Namespace+"/"+claim.Name] != nil
+	})
+	return pod, edits, nil
+}
+
+// claims are the claims that controllers would make for a replica; the names of those
 // made from templates are noted in its status.
 func (w *whatIf) claims(pod *corev1.Pod) []predicate.Edit {
 	var edits []predicate.Edit
@@ -201,6 +235,15 @@ func (w *whatIf) claims(pod *corev1.Pod) []predicate.Edit {
 		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: template.Name + "-" + pod.Name}, Spec: template.Spec}
 		edits = append(edits, predicate.Edit{Object: w.world.admitClaim(claim)})
 	}
+	return append(edits, w.world.podClaims(pod)...)
+}
+
+// Claims are the claims that controllers would make for a pod alone, of its ephemeral
+// volumes and claim templates; the names of the latter are noted in its status.
+func (e *Explainer) Claims(pod *corev1.Pod) []predicate.Edit { return e.world.podClaims(pod) }
+
+func (w *world) podClaims(pod *corev1.Pod) []predicate.Edit {
+	var edits []predicate.Edit
 	controller := true
 	for _, volume := range pod.Spec.Volumes {
 		if volume.Ephemeral == nil || volume.Ephemeral.VolumeClaimTemplate == nil {
@@ -211,10 +254,10 @@ func (w *whatIf) claims(pod *corev1.Pod) []predicate.Edit {
 				{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: &controller}}},
 			Spec: volume.Ephemeral.VolumeClaimTemplate.Spec,
 		}
-		edits = append(edits, predicate.Edit{Object: w.world.admitClaim(claim)})
+		edits = append(edits, predicate.Edit{Object: w.admitClaim(claim)})
 	}
 	for _, reference := range pod.Spec.ResourceClaims {
-		if claim := w.world.claimFromTemplate(pod, reference, &controller); claim != nil {
+		if claim := w.claimFromTemplate(pod, reference, &controller); claim != nil {
 			edits = append(edits, predicate.Edit{Object: claim})
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/stowage-dev/stowage/pkg/nearest"
@@ -20,7 +19,7 @@ type world struct {
 	snap       *snapshot.Snapshot
 	now        time.Time
 	namespaces map[string]labels.Set
-	owners     map[string]metav1.Object // "Kind/namespace/name"
+	owners     Owners
 	claims     map[string]*corev1.PersistentVolumeClaim
 	volumes    map[string]*corev1.PersistentVolume
 	// labelValues holds, for each node label, the values that nodes have.
@@ -38,7 +37,7 @@ func newWorld(snap *snapshot.Snapshot) *world {
 		snap:        snap,
 		now:         snap.Now().Time,
 		namespaces:  map[string]labels.Set{},
-		owners:      map[string]metav1.Object{},
+		owners:      NewOwners(snap),
 		claims:      map[string]*corev1.PersistentVolumeClaim{},
 		volumes:     map[string]*corev1.PersistentVolume{},
 		labelValues: map[string]map[string]int{},
@@ -74,59 +73,12 @@ func newWorld(snap *snapshot.Snapshot) *world {
 		key := ownerKey(event.InvolvedObject.Kind, event.InvolvedObject.Namespace, event.InvolvedObject.Name)
 		w.eventsOf[key] = append(w.eventsOf[key], event)
 	}
-	index(w, "Deployment", snap.Deployments)
-	index(w, "ReplicaSet", snap.ReplicaSets)
-	index(w, "StatefulSet", snap.StatefulSets)
-	index(w, "DaemonSet", snap.DaemonSets)
-	index(w, "Job", snap.Jobs)
-	index(w, "CronJob", snap.CronJobs)
-	index(w, "ReplicationController", snap.ReplicationControllers)
 	return w
-}
-
-func index[T metav1.Object](w *world, kind string, objects []T) {
-	for _, object := range objects {
-		w.owners[ownerKey(kind, object.GetNamespace(), object.GetName())] = object
-	}
-}
-
-func ownerKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
-
-// workloadRef names a pod's top owner.
-type workloadRef struct {
-	kind, namespace, name string
-}
-
-// String is "Kind/name".
-func (r workloadRef) String() string {
-	if r.kind == "" {
-		return ""
-	}
-	return r.kind + "/" + r.name
-}
-
-// workload follows controller references up as far as the snapshot knows them.
-// An owner of a kind that the snapshot does not hold is a top owner too.
-func (w *world) workload(object metav1.Object) workloadRef {
-	var top workloadRef
-	for range 8 { // Longer chains, or loops, do not occur in a real cluster.
-		owner := metav1.GetControllerOfNoCopy(object)
-		if owner == nil {
-			return top
-		}
-		top = workloadRef{owner.Kind, object.GetNamespace(), owner.Name}
-		next, ok := w.owners[ownerKey(owner.Kind, object.GetNamespace(), owner.Name)]
-		if !ok {
-			return top
-		}
-		object = next
-	}
-	return top
 }
 
 // user names who a pod belongs to: its top owner, or, bare, itself.
 func (w *world) user(pod *corev1.Pod) string {
-	if ref := w.workload(pod); ref.kind != "" {
+	if ref := w.owners.top(pod); ref.kind != "" {
 		return fmt.Sprintf("%s/%s", pod.Namespace, ref)
 	}
 	return fmt.Sprintf("%s/%s", pod.Namespace, pod.Name)

@@ -16,7 +16,6 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
-	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
 )
 
 // Minor is the minor version of the kube-scheduler that is linked in.
@@ -32,8 +31,9 @@ type Config struct {
 	// Unknown are the plugins that profiles enable and the in-tree registry lacks.
 	Unknown []string
 
-	profiles    []schedconfig.KubeSchedulerProfile
-	parallelism int
+	profiles []schedconfig.KubeSchedulerProfile
+	// percentage is percentageOfNodesToScore of all profiles that have none.
+	percentage int32
 }
 
 // ParseConfig reads a KubeSchedulerConfiguration (YAML or JSON). Empty text gives
@@ -44,7 +44,10 @@ func ParseConfig(text []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &Config{Assumed: len(text) == 0, profiles: internal.Profiles, parallelism: int(internal.Parallelism)}
+	config := &Config{Assumed: len(text) == 0, profiles: internal.Profiles}
+	if internal.PercentageOfNodesToScore != nil {
+		config.percentage = *internal.PercentageOfNodesToScore
+	}
 	for i := range internal.Extenders {
 		config.Extenders = append(config.Extenders, internal.Extenders[i].URLPrefix)
 	}
@@ -167,15 +170,6 @@ func fitArgs(profile *schedconfig.KubeSchedulerProfile) (*schedconfig.NodeResour
 		}
 	}
 	return nil, fmt.Errorf("scheduler configuration: profile %q has extenders with managedResources but no NodeResourcesFit arguments", profile.SchedulerName)
-}
-
-// registry wraps the in-tree factories so that every instance made is kept.
-func registry(kept map[string]plugin) frameworkruntime.Registry {
-	wrapped := frameworkruntime.Registry{}
-	for name, factory := range plugins.NewInTreeRegistry() {
-		wrapped[name] = keep(factory, name, kept)
-	}
-	return wrapped
 }
 
 // emulation guards the feature gates, which upstream keeps in one global.

@@ -14,13 +14,19 @@
 // Everything a plugin reads comes from the snapshot:
 //
 //   - nodes and their pods from nodeList, our implementation of the framework's
-//     SharedLister: sorted, so that answers do not depend on the order of a map,
-//     and copy-on-write, so that a what-if (Edit) costs only what it touches;
+//     SharedLister: sorted, so that answers do not depend on the order of a map;
+//     a what-if (Edit) replaces the nodes that it touches and puts them back;
 //   - every other kind from staticInformer, a SharedIndexInformer that delivers
 //     its events synchronously and needs no goroutine, client or clock.
 //
 // There is no API client: the framework is given one whose every request fails,
 // so a plugin that would write (preemption, claim deallocation) cannot.
+//
+// Pods are placed (Place, PlaceSampled) by the profile's own filters and scores, and
+// leave behind what they leave in a cluster: reserved volumes, allocated devices, a
+// nomination used up. Evict is the reverse, as controllers see to it. PodTopologySpread
+// counts pods on all nodes to score one pod; spread shows it only those where there is
+// something to count, which changes no score.
 //
 // An Engine is not safe for concurrent use, as it holds the current what-if; Fork
 // gives one that shares what is immutable, for another goroutine. One evaluation

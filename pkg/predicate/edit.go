@@ -18,20 +18,18 @@ type Edit struct {
 	Evict *corev1.Pod
 	// Object adds or replaces an object that plugins read (a claim, a volume).
 	Object runtime.Object
+	// Delete removes such an object; one that is not there is no error.
+	Delete runtime.Object
 }
 
 // Apply puts edits in force, in order, and returns what takes them back. Apply
 // nests: undo the last first. On an error nothing is changed.
 func (e *Engine) Apply(edits ...Edit) (undo func(), err error) {
-	before := e.lister.current
-	e.lister.current = before.clone()
-	var undos []func() error
+	undos := make([]func(), 0, len(edits))
 	undo = func() {
 		for _, back := range slices.Backward(undos) {
-			// Putting back what was there cannot fail where taking it out did not.
-			_ = back()
+			back()
 		}
-		e.lister.current = before
 	}
 	for _, edit := range edits {
 		back, err := e.apply(edit)
@@ -39,25 +37,24 @@ func (e *Engine) Apply(edits ...Edit) (undo func(), err error) {
 			undo()
 			return nil, err
 		}
-		if back != nil {
-			undos = append(undos, back)
-		}
+		undos = append(undos, back)
 	}
 	return undo, nil
 }
 
-func (e *Engine) apply(edit Edit) (undo func() error, err error) {
+func (e *Engine) apply(edit Edit) (undo func(), err error) {
 	nodes := e.lister.current
 	switch {
 	case edit.Node != nil:
-		nodes.setNode(edit.Node)
-		return nil, nil
+		return nodes.setNode(edit.Node), nil
 	case edit.Place != nil:
-		return nil, nodes.addPod(edit.Place)
+		return nodes.addPod(edit.Place)
 	case edit.Evict != nil:
-		return nil, nodes.removePod(edit.Evict)
+		return nodes.removePod(edit.Evict)
 	case edit.Object != nil:
 		return e.objects.edit(edit.Object, false)
+	case edit.Delete != nil:
+		return e.objects.edit(edit.Delete, true)
 	default:
 		return nil, errors.New("an edit that changes nothing")
 	}

@@ -19,9 +19,11 @@ import (
 	"k8s.io/kubernetes/pkg/features"
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/defaultpreemption"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/dynamicresources"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/podtopologyspread"
 	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
 	"k8s.io/kubernetes/pkg/scheduler/metrics"
 	"k8s.io/kubernetes/pkg/scheduler/util/assumecache"
@@ -52,9 +54,18 @@ type profile struct {
 	preEnqueue []fwk.PreEnqueuePlugin
 	preFilter  []fwk.PreFilterPlugin
 	filter     []fwk.FilterPlugin
+	score      []weighted
 	preemption *defaultpreemption.DefaultPreemption
+	// claims is what DynamicResources keeps of claims; nil when it is off.
+	claims fwk.SharedDRAManager
 	// release is DynamicResources where its PostFilter comes before preemption.
 	release fwk.PostFilterPlugin
+}
+
+// weighted is a plugin whose scores count so many times.
+type weighted struct {
+	fwk.ScorePlugin
+	weight int64
 }
 
 // registerMetrics: the plugins count into the scheduler's metrics, which are nil
@@ -90,7 +101,7 @@ func newEngine(ctx context.Context, snap *snapshot.Snapshot, config *Config, nod
 // Fork returns an engine over the same nodes and pods, as they stand with the
 // edits in force, for use by another goroutine. It evaluates on one core.
 func (e *Engine) Fork() (*Engine, error) {
-	return newEngine(e.ctx, e.snapshot, e.config, e.lister.current.clone(), e.nominator, 1)
+	return newEngine(e.ctx, e.snapshot, e.config, e.lister.current.clone(), e.nominator.clone(), 1)
 }
 
 // Close ends the engine's background goroutines.
@@ -129,14 +140,14 @@ func (e *Engine) newProfile(wanted *schedconfig.KubeSchedulerProfile) (*profile,
 		return nil, err
 	}
 	kept := map[string]plugin{}
-	f, err := frameworkruntime.NewFramework(e.ctx, registry(kept), wanted.DeepCopy(),
+	f, err := frameworkruntime.NewFramework(e.ctx, e.registry(kept), wanted.DeepCopy(),
 		frameworkruntime.WithClientSet(e.objects.client),
 		frameworkruntime.WithInformerFactory(e.objects.factory),
 		frameworkruntime.WithSharedDRAManager(claims),
 		frameworkruntime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(e.objects.factory.Storage().V1().CSINodes().Lister())),
 		frameworkruntime.WithSnapshotSharedLister(e.lister),
 		frameworkruntime.WithMutableSnapshotLister(e.lister),
-		frameworkruntime.WithParallelism(max(e.config.parallelism, 1)),
+		frameworkruntime.WithParallelism(e.workers),
 		frameworkruntime.WithWaitingPods(frameworkruntime.NewWaitingPodsMap()),
 		frameworkruntime.WithPodsInPreBind(frameworkruntime.NewPodsInPreBindMap()),
 		frameworkruntime.WithLogger(logr.Discard()),
@@ -145,7 +156,9 @@ func (e *Engine) newProfile(wanted *schedconfig.KubeSchedulerProfile) (*profile,
 		return nil, err
 	}
 	f.SetPodNominator(e.nominator)
-	return orderedProfile(f, kept), nil
+	p := orderedProfile(f, kept)
+	p.claims = claims
+	return p, nil
 }
 
 // orderedProfile sorts the kept instances into the framework's order, with
@@ -163,9 +176,13 @@ func orderedProfile(f framework.Framework, kept map[string]plugin) *profile {
 			p.filter = append(p.filter, instance)
 		}
 	}
+	for _, entry := range listed.Score.Enabled {
+		if instance, ok := kept[entry.Name].(fwk.ScorePlugin); ok {
+			p.score = append(p.score, weighted{instance, int64(entry.Weight)})
+		}
+	}
 	for _, entry := range listed.PostFilter.Enabled {
 		if instance, ok := kept[entry.Name].(*defaultpreemption.DefaultPreemption); ok {
-			instance.Evaluator.Interface = everyCandidate{instance}
 			p.preemption = instance
 		}
 		if entry.Name == DynamicResources && p.preemption == nil {
@@ -175,18 +192,30 @@ func orderedProfile(f framework.Framework, kept map[string]plugin) *profile {
 	return p
 }
 
+// registry wraps the in-tree factories so that every instance made is kept.
+func (e *Engine) registry(kept map[string]plugin) frameworkruntime.Registry {
+	wrapped := frameworkruntime.Registry{}
+	for name, factory := range plugins.NewInTreeRegistry() {
+		wrapped[name] = e.keep(factory, name, kept)
+	}
+	return wrapped
+}
+
 // keep wraps a plugin factory so that the instance made is kept under its name.
-func keep(factory frameworkruntime.PluginFactory, name string, kept map[string]plugin) frameworkruntime.PluginFactory {
+func (e *Engine) keep(factory frameworkruntime.PluginFactory, name string, kept map[string]plugin) frameworkruntime.PluginFactory {
 	return func(ctx context.Context, args apiruntime.Object, handle fwk.Handle) (fwk.Plugin, error) {
 		instance, err := factory(ctx, args, handle)
+		if even, ok := instance.(*podtopologyspread.PodTopologySpread); ok {
+			instance = &spread{PodTopologySpread: even, lister: e.lister, objects: e.objects.factory}
+		}
 		kept[name] = instance
 		return instance, err
 	}
 }
 
 // claimManager is the scheduler's own view of devices and claims, fed from the
-// snapshot. Each profile has one: what one reserves, another would not see, but
-// reservations are made by one simulation at a time.
+// snapshot. Each profile has one; a claim that a placement has bound is changed in the
+// snapshot (boundClaims), where all see it.
 func (e *Engine) claimManager() (fwk.SharedDRAManager, error) {
 	if !utilfeature.DefaultFeatureGate.Enabled(features.DynamicResourceAllocation) {
 		return nil, nil

@@ -23,6 +23,7 @@ var _ cache.SharedIndexInformer = (*staticInformer)(nil)
 func newStaticInformer[T runtime.Object](objects []T) (*staticInformer, error) {
 	informer := &staticInformer{indexer: cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
+		byVolume:             attachedVolume,
 	})}
 	for _, object := range objects {
 		if err := informer.indexer.Add(object); err != nil {

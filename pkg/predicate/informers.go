@@ -89,7 +89,7 @@ func serve[T runtime.Object](o *objects, list []T) error {
 }
 
 // edit sets (or, with remove, removes) one object and returns what undoes it.
-func (o *objects) edit(object runtime.Object, remove bool) (undo func() error, err error) {
+func (o *objects) edit(object runtime.Object, remove bool) (undo func(), err error) {
 	informer, ok := o.byType[reflect.TypeOf(object)]
 	if !ok {
 		return nil, fmt.Errorf("editing a %T: the scheduler's plugins read no such kind", object)
@@ -106,11 +106,13 @@ func (o *objects) edit(object runtime.Object, remove bool) (undo func() error, e
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
+	return func() {
+		// Putting back what was there cannot fail where taking it out did not.
 		if existed {
-			return informer.set(old.(runtime.Object))
+			_ = informer.set(old.(runtime.Object))
+		} else {
+			_ = informer.remove(object)
 		}
-		return informer.remove(object)
 	}, nil
 }
 

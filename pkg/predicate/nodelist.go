@@ -7,13 +7,13 @@ import (
 	"runtime"
 	"slices"
 	"sort"
-	"strings"
 	"sync"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1alpha3 "k8s.io/api/scheduling/v1alpha3"
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
+	"k8s.io/component-helpers/node/topology"
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
@@ -21,7 +21,8 @@ import (
 
 // nodeList is the nodes with their pods as the plugins see them, sorted by name.
 // It implements the framework's SharedLister. Its NodeInfos are shared between
-// copies and never changed in place: replace puts a changed clone.
+// copies and never changed in place: replace puts a changed clone. What changes the
+// list returns what takes that back, to be called in the reverse order.
 type nodeList struct {
 	infos  []fwk.NodeInfo
 	byName map[string]int
@@ -29,6 +30,10 @@ type nodeList struct {
 	claimUsers map[string]int
 	// index is computed on the first use after a change that may touch it.
 	index *affinityIndex
+	// labels is filled as it is asked; copies have their own.
+	labels *labelIndex
+	// rotation is computed on the first use after a node was added or has changed zone.
+	rotation []int
 	// sharesMaps is true while byName and claimUsers belong to another list too;
 	// most what-ifs never write to them.
 	sharesMaps bool
@@ -93,9 +98,9 @@ func (l *nodeList) countClaims(pod *corev1.Pod, delta int) {
 
 // clone copies the list; the NodeInfos, and the maps until written to, are shared.
 func (l *nodeList) clone() *nodeList {
+	l.sharesMaps = true
 	copied := *l
-	copied.infos = slices.Clone(l.infos)
-	copied.sharesMaps = true
+	copied.infos, copied.labels = slices.Clone(l.infos), nil
 	return &copied
 }
 
@@ -121,50 +126,77 @@ func hasAffinity(info fwk.NodeInfo) bool {
 
 // setNode replaces the node of that name, keeping its pods, or adds an empty one
 // at the end.
-func (l *nodeList) setNode(node *corev1.Node) {
+func (l *nodeList) setNode(node *corev1.Node) (undo func()) {
 	if i, ok := l.byName[node.Name]; ok {
-		changed := l.infos[i].Snapshot()
+		before, changed := l.infos[i].Node(), l.infos[i].Snapshot()
 		changed.SetNode(node)
-		l.replace(i, changed)
-		return
+		back := l.swap(i, changed)
+		if topology.GetZoneKey(before) == topology.GetZoneKey(node) {
+			return back
+		}
+		l.rotation = nil
+		return func() {
+			back()
+			l.rotation = nil
+		}
 	}
 	info := framework.NewNodeInfo()
 	info.SetNode(node)
 	l.ownMaps()
 	l.byName[node.Name] = len(l.infos)
-	l.infos = append(l.infos, info)
+	l.infos, l.rotation = append(l.infos, info), nil
+	return func() {
+		l.ownMaps()
+		delete(l.byName, node.Name)
+		l.infos, l.rotation, l.index = l.infos[:len(l.infos)-1], nil, nil
+	}
 }
 
 // addPod puts a pod on its spec.nodeName.
-func (l *nodeList) addPod(pod *corev1.Pod) error {
+func (l *nodeList) addPod(pod *corev1.Pod) (undo func(), err error) {
 	i, ok := l.byName[pod.Spec.NodeName]
 	if !ok {
-		return fmt.Errorf("placing pod %s: no node %q", podKey(pod), pod.Spec.NodeName)
+		return nil, fmt.Errorf("placing pod %s: no node %q", podKey(pod), pod.Spec.NodeName)
 	}
 	podInfo, err := framework.NewPodInfo(pod)
 	if err != nil {
-		return fmt.Errorf("placing pod %s: %w", podKey(pod), err)
+		return nil, fmt.Errorf("placing pod %s: %w", podKey(pod), err)
 	}
 	changed := l.infos[i].Snapshot()
 	changed.AddPodInfo(podInfo)
-	l.replace(i, changed)
-	l.countClaims(pod, 1)
-	return nil
+	return l.swapPod(i, changed, pod, 1), nil
 }
 
 // removePod takes a pod off its node.
-func (l *nodeList) removePod(pod *corev1.Pod) error {
+func (l *nodeList) removePod(pod *corev1.Pod) (undo func(), err error) {
 	i, ok := l.byName[pod.Spec.NodeName]
 	if !ok {
-		return fmt.Errorf("removing pod %s: no node %q", podKey(pod), pod.Spec.NodeName)
+		return nil, fmt.Errorf("removing pod %s: no node %q", podKey(pod), pod.Spec.NodeName)
 	}
 	changed := l.infos[i].Snapshot()
 	if err := changed.RemovePod(logr.Discard(), pod); err != nil {
-		return err
+		return nil, err
 	}
+	return l.swapPod(i, changed, pod, -1), nil
+}
+
+// swap replaces the i-th node until undo.
+func (l *nodeList) swap(i int, changed fwk.NodeInfo) (undo func()) {
+	before, index := l.infos[i], l.index
 	l.replace(i, changed)
-	l.countClaims(pod, -1)
-	return nil
+	return func() { l.infos[i], l.index = before, index }
+}
+
+// swapPod is swap for a node with a pod more (1) or less (-1).
+func (l *nodeList) swapPod(i int, changed fwk.NodeInfo, pod *corev1.Pod, delta int) (undo func()) {
+	back := l.swap(i, changed)
+	l.countClaims(pod, delta)
+	l.countLabels(i, pod, delta)
+	return func() {
+		back()
+		l.countClaims(pod, -delta)
+		l.countLabels(i, pod, -delta)
+	}
 }
 
 func (l *nodeList) affinityIndex() *affinityIndex {
@@ -185,6 +217,36 @@ func (l *nodeList) affinityIndex() *affinityIndex {
 	}
 	l.index = index
 	return index
+}
+
+// rotated are the indices of the nodes in the order in which the scheduler looks for
+// feasible ones: by turns from each zone (k8s.io/kubernetes
+// pkg/scheduler/backend/cache, nodeTree), there in the order of their coming, here
+// by name.
+func (l *nodeList) rotated() []int {
+	if l.rotation != nil {
+		return l.rotation
+	}
+	zones := map[string]int{}
+	var perZone [][]int
+	for i, info := range l.infos {
+		key := topology.GetZoneKey(info.Node())
+		if _, ok := zones[key]; !ok {
+			zones[key] = len(perZone)
+			perZone = append(perZone, nil)
+		}
+		perZone[zones[key]] = append(perZone[zones[key]], i)
+	}
+	order := make([]int, 0, len(l.infos))
+	for turn := 0; len(order) < len(l.infos); turn++ {
+		for _, zone := range perZone {
+			if turn < len(zone) {
+				order = append(order, zone[turn])
+			}
+		}
+	}
+	l.rotation = order
+	return order
 }
 
 // List returns the nodes, by name.
@@ -219,6 +281,8 @@ func (l *nodeList) IsPVCUsedByPods(key string) bool { return l.claimUsers[key] >
 // sharedLister is what the framework holds for good; current is what it sees now.
 type sharedLister struct {
 	current *nodeList
+	// narrowed, when set, is what List returns instead of all nodes.
+	narrowed []fwk.NodeInfo
 }
 
 var _ fwk.MutableSnapshotSharedLister = (*sharedLister)(nil)
@@ -229,7 +293,13 @@ func (s *sharedLister) StorageInfos() fwk.StorageInfoLister { return currentNode
 // currentNodes follows the lister: plugins keep what NodeInfos returns.
 type currentNodes struct{ lister *sharedLister }
 
-func (c currentNodes) List() ([]fwk.NodeInfo, error) { return c.lister.current.List() }
+func (c currentNodes) List() ([]fwk.NodeInfo, error) {
+	if c.lister.narrowed != nil {
+		return c.lister.narrowed, nil
+	}
+	return c.lister.current.List()
+}
+
 func (c currentNodes) HavePodsWithAffinityList() ([]fwk.NodeInfo, error) {
 	return c.lister.current.HavePodsWithAffinityList()
 }
@@ -279,38 +349,7 @@ func (s *sharedLister) EndMutations() error                              { retur
 func (s *sharedLister) AddPod(fwk.PodInfo, string) error                 { return errNoPodGroups }
 func (s *sharedLister) RemovePod(klog.Logger, *corev1.Pod, string) error { return errNoPodGroups }
 
-// nominator answers which pending pods hold a nominated node, from their status.
-// The scheduler knows only of pods of its own profiles, gated ones included.
-type nominator struct {
-	byNode map[string][]fwk.PodInfo
-}
-
-func newNominator(pods []*corev1.Pod, config *Config) *nominator {
-	n := &nominator{byNode: map[string][]fwk.PodInfo{}}
-	for _, pod := range pods {
-		if pod.Spec.NodeName != "" || pod.Status.NominatedNodeName == "" || Finished(pod) || config.profileOf(pod) == nil {
-			continue
-		}
-		if info, err := framework.NewPodInfo(pod); err == nil {
-			info.CalculateResource() // Cached in the info, which forks share.
-			n.byNode[pod.Status.NominatedNodeName] = append(n.byNode[pod.Status.NominatedNodeName], info)
-		}
-	}
-	for _, infos := range n.byNode {
-		sort.Slice(infos, func(i, j int) bool { return strings.Compare(podKey(infos[i].GetPod()), podKey(infos[j].GetPod())) < 0 })
-	}
-	return n
-}
-
 func podKey(pod *corev1.Pod) string { return pod.Namespace + "/" + pod.Name }
-
-func (n *nominator) NominatedPodsForNode(node string) []fwk.PodInfo { return n.byNode[node] }
-
-// A snapshot's nominations do not change.
-
-func (n *nominator) AddNominatedPod(klog.Logger, fwk.PodInfo, *fwk.NominatingInfo) {}
-func (n *nominator) DeleteNominatedPodIfExists(*corev1.Pod)                        {}
-func (n *nominator) UpdateNominatedPod(klog.Logger, *corev1.Pod, fwk.PodInfo)      {}
 
 // inParallel calls work for 0..n-1 on that many goroutines, each taking
 // contiguous chunks, and returns when all are done.

@@ -3,6 +3,7 @@ package predicate
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	fwk "k8s.io/kube-scheduler/framework"
@@ -74,7 +75,9 @@ func (r *run) passing(nodes []fwk.NodeInfo) []fwk.NodeInfo {
 	return passing
 }
 
-// best scores the nodes with the profile's own plugins and weights.
+// best is the node of the highest score, by the profile's own plugins and weights;
+// the first among equals. It mirrors RunScorePlugins of the framework, which keeps
+// every plugin's score of every node.
 func (r *run) best(nodes []fwk.NodeInfo) (string, error) {
 	if len(nodes) == 0 {
 		return "", nil
@@ -82,39 +85,71 @@ func (r *run) best(nodes []fwk.NodeInfo) (string, error) {
 	if len(nodes) == 1 {
 		return nodes[0].Node().Name, nil
 	}
-	f := r.profile.framework
-	if status := f.RunPreScorePlugins(r.ctx, r.state, r.pod, nodes); !status.IsSuccess() {
+	if status := r.profile.framework.RunPreScorePlugins(r.ctx, r.state, r.pod, nodes); !status.IsSuccess() {
 		return "", fmt.Errorf("scoring pod %s: %w", podKey(r.pod), status.AsError())
 	}
-	scores, status := f.RunScorePlugins(r.ctx, r.state, r.pod, nodes)
-	if !status.IsSuccess() {
-		return "", fmt.Errorf("scoring pod %s: %w", podKey(r.pod), status.AsError())
-	}
-	best := scores[0]
-	for _, score := range scores[1:] {
-		if score.TotalScore > best.TotalScore {
-			best = score
+	totals := make([]int64, len(nodes))
+	scores := make(fwk.NodeScoreList, len(nodes))
+	for _, plugin := range r.profile.score {
+		if r.state.GetSkipScorePlugins().Has(plugin.Name()) {
+			continue
+		}
+		if err := r.score(plugin, nodes, scores); err != nil {
+			return "", fmt.Errorf("scoring pod %s: plugin %q: %w", podKey(r.pod), plugin.Name(), err)
+		}
+		for i := range totals {
+			totals[i] += scores[i].Score * plugin.weight
 		}
 	}
-	return best.Name, nil
+	best := 0
+	for i := range totals {
+		if totals[i] > totals[best] {
+			best = i
+		}
+	}
+	return nodes[best].Node().Name, nil
 }
 
-// reserve assumes the pod on the node, as the scheduler does before it binds.
+// score fills in one plugin's normalized scores of the nodes.
+func (r *run) score(plugin weighted, nodes []fwk.NodeInfo, scores fwk.NodeScoreList) error {
+	var once sync.Once
+	var failed *fwk.Status
+	inParallel(len(nodes), r.engine.workers, func(i int) {
+		score, status := plugin.Score(r.ctx, r.state, r.pod, nodes[i])
+		scores[i] = fwk.NodeScore{Name: nodes[i].Node().Name, Score: score}
+		if !status.IsSuccess() {
+			once.Do(func() { failed = status })
+		}
+	})
+	if failed != nil {
+		return failed.AsError()
+	}
+	if normalizer := plugin.ScoreExtensions(); normalizer != nil {
+		return normalizer.NormalizeScore(r.ctx, r.state, r.pod, scores).AsError()
+	}
+	return nil
+}
+
+// reserve assumes the pod on the node, as the scheduler does before it binds, and
+// leaves its device claims as they are once it has.
 func (r *run) reserve(node string) (string, func(), error) {
-	placed := r.pod.DeepCopy()
+	placed := *r.pod
 	placed.Spec.NodeName = node
 	f := r.profile.framework
-	if status := f.RunReservePluginsReserve(r.ctx, r.state, placed, node); !status.IsSuccess() {
-		f.RunReservePluginsUnreserve(r.ctx, r.state, placed, node)
+	unreserve := func() { f.RunReservePluginsUnreserve(r.ctx, r.state, &placed, node) }
+	if status := f.RunReservePluginsReserve(r.ctx, r.state, &placed, node); !status.IsSuccess() {
+		unreserve()
 		return "", nil, fmt.Errorf("reserving node %s for pod %s: %w", node, podKey(r.pod), status.AsError())
 	}
-	back, err := r.engine.Apply(Edit{Place: placed})
+	back, err := r.engine.Apply(append(r.boundClaims(), Edit{Place: &placed})...)
 	if err != nil {
-		f.RunReservePluginsUnreserve(r.ctx, r.state, placed, node)
+		unreserve()
 		return "", nil, err
 	}
+	renominate := r.engine.nominator.end(r.pod)
 	return node, func() {
+		renominate()
 		back()
-		f.RunReservePluginsUnreserve(r.ctx, r.state, placed, node)
+		unreserve()
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -34,21 +35,33 @@ type Preemption struct {
 	Message string
 }
 
-// everyCandidate makes the default preemption look at all nodes from the first
-// on, where the scheduler samples from a random offset.
-type everyCandidate struct {
-	*defaultpreemption.DefaultPreemption
+// Preempt dry-runs the default preemption of the verdict's profile with
+// upstream's evaluator, on all nodes, where the scheduler stops when it has found
+// enough. Nothing is evicted. The result is nil when the profile has no default
+// preemption or when the pod is schedulable or gated.
+func (e *Engine) Preempt(ctx context.Context, v *Verdict) (*Preemption, error) {
+	return e.preempt(ctx, v, everyNode)
 }
 
-// GetOffsetAndNumCandidates returns 0 and all.
-func (everyCandidate) GetOffsetAndNumCandidates(nodes int32) (offset, candidates int32) {
+// PreemptSampled is Preempt on as many nodes as the scheduler looks at
+// (minCandidateNodesPercentage and -Absolute), from the start-th on where it begins
+// with any.
+func (e *Engine) PreemptSampled(ctx context.Context, v *Verdict, start int) (*Preemption, error) {
+	return e.preempt(ctx, v, func(plugin *defaultpreemption.DefaultPreemption, nodes int) (offset, enough int) {
+		_, wanted := plugin.GetOffsetAndNumCandidates(int32(nodes))
+		return start % nodes, int(wanted)
+	})
+}
+
+// sampling says from which of so many nodes on, and until how many candidates are
+// found, to look.
+type sampling func(plugin *defaultpreemption.DefaultPreemption, nodes int) (offset, enough int)
+
+func everyNode(_ *defaultpreemption.DefaultPreemption, nodes int) (offset, enough int) {
 	return 0, nodes
 }
 
-// Preempt dry-runs the default preemption of the verdict's profile with
-// upstream's evaluator. Nothing is evicted. The result is nil when the profile
-// has no default preemption or when the pod is schedulable or gated.
-func (e *Engine) Preempt(ctx context.Context, v *Verdict) (*Preemption, error) {
+func (e *Engine) preempt(ctx context.Context, v *Verdict, sample sampling) (*Preemption, error) {
 	if v.profile.preemption == nil || v.Err != nil || v.Schedulable() || len(v.Gates) > 0 || len(v.Nodes) == 0 {
 		return nil, nil
 	}
@@ -58,7 +71,7 @@ func (e *Engine) Preempt(ctx context.Context, v *Verdict) (*Preemption, error) {
 		// The framework does not come to preemption and gives the error's text.
 		return &Preemption{Message: err.Error()}, nil
 	}
-	result, err := e.dryRun(ctx, v)
+	result, err := e.dryRun(ctx, v, sample)
 	if err != nil {
 		// As the scheduler: a PostFilter's error is part of the message.
 		return &Preemption{Message: "preemption: " + err.Error()}, nil
@@ -113,7 +126,7 @@ func (e *Engine) filterClaims(ctx context.Context, v *Verdict, state fwk.CycleSt
 }
 
 // dryRun follows Evaluator.Preempt up to where it would evict.
-func (e *Engine) dryRun(ctx context.Context, v *Verdict) (*Preemption, error) {
+func (e *Engine) dryRun(ctx context.Context, v *Verdict, sample sampling) (*Preemption, error) {
 	evaluator := v.profile.preemption.Evaluator
 	nominated := v.statuses.Get(v.Pod.Status.NominatedNodeName)
 	if ok, why := evaluator.PodEligibleToPreemptOthers(ctx, v.Pod, nominated); !ok {
@@ -124,12 +137,9 @@ func (e *Engine) dryRun(ctx context.Context, v *Verdict) (*Preemption, error) {
 		return nil, err
 	}
 	statuses := framework.NewDefaultNodeToStatus()
-	var candidates []preemption.Candidate
-	if len(nodes) > 0 {
-		candidates, statuses, err = evaluator.DryRunPreemption(ctx, v.state, v.Pod, nodes, e.objects.budgets(), 0, int32(len(nodes)))
-		if err != nil && len(candidates) == 0 {
-			return nil, err
-		}
+	candidates, err := e.victims(ctx, v, nodes, sample, statuses)
+	if err != nil && len(candidates) == 0 {
+		return nil, err
 	}
 	if len(candidates) == 0 {
 		statuses.SetAbsentNodesStatus(fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "Preemption is not helpful for scheduling"))
@@ -137,6 +147,33 @@ func (e *Engine) dryRun(ctx context.Context, v *Verdict) (*Preemption, error) {
 		return &Preemption{Eligible: true, Message: "preemption: " + fit.Error()}, nil
 	}
 	return chosen(ctx, evaluator, candidates), nil
+}
+
+// victims finds candidates among the nodes, in windows of as many as are enough, so
+// that which ones it finds does not depend on which of the evaluator's goroutines is
+// the fastest. As the evaluator, it goes on until one violates no budget. Why the
+// others are none goes into statuses.
+func (e *Engine) victims(ctx context.Context, v *Verdict, nodes []fwk.NodeInfo, sample sampling, statuses *framework.NodeToStatus) (found []preemption.Candidate, err error) {
+	if len(nodes) == 0 {
+		return nil, nil
+	}
+	offset, enough := sample(v.profile.preemption, len(nodes))
+	if enough < len(nodes) {
+		nodes = slices.SortedFunc(slices.Values(nodes), func(a, b fwk.NodeInfo) int { return strings.Compare(a.Node().Name, b.Node().Name) })
+		nodes = slices.Concat(nodes[offset:], nodes[:offset])
+	}
+	honoured := false
+	for window := range slices.Chunk(nodes, enough) {
+		if len(found) >= enough && honoured {
+			break
+		}
+		candidates, refused, problem := v.profile.preemption.Evaluator.DryRunPreemption(ctx, v.state, v.Pod, window, e.objects.budgets(), 0, int32(len(window)))
+		err = errors.Join(err, problem)
+		found = append(found, candidates...)
+		honoured = honoured || slices.ContainsFunc(candidates, func(c preemption.Candidate) bool { return c.Victims().NumPDBViolations == 0 })
+		refused.ForEachExplicitNode(func(name string, status *fwk.Status) { statuses.Set(name, status) })
+	}
+	return found, err
 }
 
 // chosen picks the candidate as the scheduler does, and among those that its

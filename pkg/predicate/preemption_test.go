@@ -1,12 +1,14 @@
 package predicate_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 )
 
@@ -37,5 +39,46 @@ func TestPreemptPodsThatHaveNotStarted(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"n1", "n2"}, append([]string{result.Node}, result.Ties...)); diff != "" {
 		t.Errorf("node and its equals differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestPreemptSampled: of 300 nodes, on each of which there is one pod to preempt, it
+// looks at the hundred from the start on, and further until no budget is violated.
+func TestPreemptSampled(t *testing.T) {
+	for name, tc := range map[string]struct {
+		start   int
+		guarded string // the label of the pods that a budget protects
+		want    string
+	}{
+		"from the first":                {0, "none", "n000"},
+		"from another":                  {150, "none", "n150"},
+		"around the end":                {280, "none", "n000"},
+		"until a budget is honoured":    {0, "all but n200", "n200"},
+		"all when none can be":          {50, "all", "n000"},
+		"in the first window, if it is": {150, "all but n200", "n200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := []snapshot.Object{build.PDB("a", "guard", "1", "guarded=true", 0)}
+			for i := range 300 {
+				node := fmt.Sprintf("n%03d", i)
+				pod := build.Pod("a", "on-"+node).Request("cpu=4").Node(node)
+				if tc.guarded == "all" || tc.guarded == "all but n200" && i != 200 {
+					pod.Label("guarded", "true")
+				}
+				objects = append(objects, build.Node(node).Capacity("cpu=4,memory=8Gi,pods=10").Obj(), pod.Obj())
+			}
+			e := engine(t, build.Snapshot(objects...))
+			verdict, err := e.Evaluate(t.Context(), build.Pod("a", "p").Request("cpu=1").Priority("high", 10).Obj())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := e.PreemptSampled(t.Context(), verdict, tc.start)
+			if err != nil || got == nil {
+				t.Fatal(got, err)
+			}
+			if got.Node != tc.want {
+				t.Errorf("preempts on %q (%s), want %s", got.Node, got.Message, tc.want)
+			}
+		})
 	}
 }

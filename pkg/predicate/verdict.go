@@ -246,17 +246,27 @@ func (r *run) isExcluded(node fwk.NodeInfo) bool {
 	return r.allowed != nil && !r.allowed.Has(node.Node().Name)
 }
 
-// filterAll returns every filter's rejection on one node. As the scheduler, it
-// filters twice where pods of at least the same priority are nominated to the
+// filterAll returns every filter's rejection on one node.
+func (r *run) filterAll(node fwk.NodeInfo) ([]Failure, error) { return r.filter(node, true) }
+
+// feasible says whether every filter accepts the node. It is passes without what the
+// framework logs and counts, which for the nodes of every placement adds up.
+func (r *run) feasible(node fwk.NodeInfo) bool {
+	failures, err := r.filter(node, false)
+	return len(failures) == 0 && err == nil
+}
+
+// filter returns the rejections on one node, the first only or all. As the scheduler,
+// it filters twice where pods of at least the same priority are nominated to the
 // node: with them placed, and, when that passes, without.
-func (r *run) filterAll(node fwk.NodeInfo) ([]Failure, error) {
+func (r *run) filter(node fwk.NodeInfo, all bool) ([]Failure, error) {
 	state, withNominated, err := r.addNominated(node)
 	if err != nil {
 		return nil, err
 	}
-	failures, err := r.filters(state, withNominated)
+	failures, err := r.filters(state, withNominated, all)
 	if len(failures) == 0 && err == nil && withNominated != node {
-		failures, err = r.filters(r.state, node)
+		failures, err = r.filters(r.state, node, all)
 	}
 	if len(failures) == 0 && err == nil && r.isExcluded(node) {
 		failures = []Failure{{sets.List(r.narrowedBy)[0], r.excluded()}}
@@ -264,7 +274,7 @@ func (r *run) filterAll(node fwk.NodeInfo) ([]Failure, error) {
 	return failures, err
 }
 
-func (r *run) filters(state fwk.CycleState, node fwk.NodeInfo) ([]Failure, error) {
+func (r *run) filters(state fwk.CycleState, node fwk.NodeInfo, all bool) ([]Failure, error) {
 	var failures []Failure
 	for _, plugin := range r.profile.filter {
 		name := plugin.Name()
@@ -282,6 +292,9 @@ func (r *run) filters(state fwk.CycleState, node fwk.NodeInfo) ([]Failure, error
 			return nil, fmt.Errorf("running %q filter plugin: %w", name, status.AsError())
 		}
 		failures = append(failures, Failure{name, status.WithPlugin(name)})
+		if !all {
+			break
+		}
 	}
 	return failures, nil
 }
@@ -300,6 +313,9 @@ func (r *run) passes(node fwk.NodeInfo) bool {
 // node comes back unchanged when there are none.
 func (r *run) addNominated(node fwk.NodeInfo) (fwk.CycleState, fwk.NodeInfo, error) {
 	nominated := r.engine.nominator.NominatedPodsForNode(node.Node().Name)
+	if len(nominated) == 0 {
+		return r.state, node, nil
+	}
 	nominated = slices.DeleteFunc(slices.Clone(nominated), func(info fwk.PodInfo) bool {
 		return info.GetPod().UID == r.pod.UID || corev1helpers.PodPriority(info.GetPod()) < corev1helpers.PodPriority(r.pod)
 	})

@@ -11,15 +11,78 @@ import (
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
-// Simulation is a sequence of placements on an engine. It is not safe for
-// concurrent use, and nothing else may edit the engine until Undo.
+// Simulation is a sequence of changes on an engine. It is not safe for concurrent
+// use, and nothing else may edit the engine until Undo.
 type Simulation struct {
+	// Placed, when set, is called for each pod that Schedule has put on a node.
+	Placed func()
+
 	engine *predicate.Engine
 	undos  []func()
+	// start is the node from which the scheduler looks for the next pod's.
+	start int
+	memo  *memo
 }
 
 // New begins a simulation on the engine as it stands.
-func New(engine *predicate.Engine) *Simulation { return &Simulation{engine: engine} }
+func New(engine *predicate.Engine) *Simulation {
+	return &Simulation{engine: engine, memo: newMemo()}
+}
+
+// Mark is the simulation as it stands, for UndoTo.
+func (s *Simulation) Mark() int { return len(s.undos) }
+
+// UndoTo takes back everything since the mark, the last first. Marks set since then
+// are void.
+func (s *Simulation) UndoTo(mark int) {
+	for _, undo := range slices.Backward(s.undos[mark:]) {
+		undo()
+	}
+	clear(s.undos[mark:])
+	s.undos = s.undos[:mark]
+	s.memo.forget()
+}
+
+// Undo takes everything back.
+func (s *Simulation) Undo() { s.UndoTo(0) }
+
+// Apply puts edits in force.
+func (s *Simulation) Apply(edits ...predicate.Edit) error {
+	undo, err := s.engine.Apply(edits...)
+	if err != nil {
+		return err
+	}
+	s.freed(undo)
+	return nil
+}
+
+// SetNode replaces the node of that name, which keeps its pods.
+func (s *Simulation) SetNode(node *corev1.Node) error {
+	return s.Apply(predicate.Edit{Node: node})
+}
+
+// Evict takes a pod off its spec.nodeName, and gives back what it held there: see
+// Engine.Evict.
+func (s *Simulation) Evict(pod *corev1.Pod) error {
+	undo, err := s.engine.Evict(pod)
+	if err != nil {
+		return err
+	}
+	s.freed(undo)
+	return nil
+}
+
+// freed logs a change after which pods may fit that did not.
+func (s *Simulation) freed(undo func()) {
+	s.undos = append(s.undos, undo)
+	s.memo.freed++
+}
+
+// placed logs a placement.
+func (s *Simulation) placed(undo func()) {
+	s.undos = append(s.undos, undo)
+	s.memo.placed++
+}
 
 // Place puts one pod where the scheduler would and returns the node, or "" when
 // no node fits.
@@ -28,7 +91,7 @@ func (s *Simulation) Place(ctx context.Context, pod *corev1.Pod) (string, error)
 	if err != nil || node == "" {
 		return "", err
 	}
-	s.undos = append(s.undos, undo)
+	s.placed(undo)
 	return node, nil
 }
 
@@ -77,7 +140,7 @@ func (s *Simulation) placeInTurn(ctx context.Context, pod *corev1.Pod, r *rota) 
 			}
 			if node != "" {
 				r.nodes = append(r.nodes, node)
-				s.undos = append(s.undos, undo)
+				s.placed(undo)
 				return node, nil
 			}
 		}
@@ -90,23 +153,28 @@ func (s *Simulation) placeInTurn(ctx context.Context, pod *corev1.Pod, r *rota) 
 	return "", nil
 }
 
-// Undo takes every placement back, the last first.
-func (s *Simulation) Undo() {
-	for _, undo := range slices.Backward(s.undos) {
-		undo()
-	}
-	s.undos = nil
+// queueOrder is the order of the PrioritySort plugin, where pods came to the queue
+// when they were created.
+func queueOrder(pods []*corev1.Pod) []int {
+	return ordered(pods, func(a, b *corev1.Pod) int {
+		return cmp.Or(higherFirst(a, b), a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
+	})
 }
 
-// queueOrder is the order of the PrioritySort plugin.
-func queueOrder(pods []*corev1.Pod) []int {
+// byPriority is the order of the PrioritySort plugin, where pods came to the queue in
+// the order given.
+func byPriority(pods []*corev1.Pod) []int { return ordered(pods, higherFirst) }
+
+func higherFirst(a, b *corev1.Pod) int {
+	return cmp.Compare(corev1helpers.PodPriority(b), corev1helpers.PodPriority(a))
+}
+
+// ordered are the indices of the pods in order.
+func ordered(pods []*corev1.Pod, compare func(a, b *corev1.Pod) int) []int {
 	order := make([]int, len(pods))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(corev1helpers.PodPriority(pods[b]), corev1helpers.PodPriority(pods[a])),
-			pods[a].CreationTimestamp.Compare(pods[b].CreationTimestamp.Time))
-	})
+	slices.SortStableFunc(order, func(i, j int) int { return compare(pods[i], pods[j]) })
 	return order
 }

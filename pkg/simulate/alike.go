@@ -1,4 +1,4 @@
-package explain
+package simulate
 
 import (
 	"encoding/json"
@@ -7,26 +7,28 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// alike gives pods that the scheduler cannot tell apart the same key: the same
+// Alike gives pods that the scheduler cannot tell apart the same key: the same
 // namespace, spec and nomination, and the same labels as far as any selector that
 // filters read (anti-affinity of pods in the cluster, the pod's own terms and
 // constraints) names them. So the pods of an indexed job, whose labels differ by
 // their index, are alike unless somebody selects by the index.
-type alike struct {
+type Alike struct {
 	// keys are the label keys that selectors of pods in the cluster name.
 	keys map[string]bool
 }
 
-func newAlike(pods []*corev1.Pod) *alike {
-	a := &alike{keys: map[string]bool{}}
+// NewAlike reads the selectors of the pods in the cluster.
+func NewAlike(pods []*corev1.Pod) *Alike {
+	a := &Alike{keys: map[string]bool{}}
 	for _, pod := range pods {
-		addSelected(a.keys, pod)
+		a.add(pod)
 	}
 	return a
 }
 
-// addSelected adds the label keys that a pod's hard terms and constraints name.
-func addSelected(keys map[string]bool, pod *corev1.Pod) {
+// add adds the label keys that a pod's hard terms and constraints name.
+func (a *Alike) add(pod *corev1.Pod) {
+	keys := a.keys
 	if affinity := pod.Spec.Affinity; affinity != nil {
 		if affinity.PodAffinity != nil {
 			addTerms(keys, affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
@@ -62,8 +64,8 @@ func addSelector(keys map[string]bool, selector *metav1.LabelSelector, more []st
 	}
 }
 
-// key is equal for pods alike.
-func (a *alike) key(pod *corev1.Pod) string {
+// Key is equal for pods alike.
+func (a *Alike) Key(pod *corev1.Pod) string {
 	identity := struct {
 		Namespace, Nominated string
 		Labels               map[string]string
