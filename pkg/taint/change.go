@@ -101,26 +101,29 @@ func didYouMeanEffect(effect string) string {
 // Apply is what a node's taints are after the change: those that are set first, then
 // the others in their order, as kubectl leaves them. The error names the node.
 func Apply(change Change, node *corev1.Node) ([]corev1.Taint, error) {
-	for _, taint := range change.Add {
-		if i := find(node.Spec.Taints, taint); i >= 0 && !change.Overwrite {
-			return nil, fmt.Errorf("node %s already has %s taint(s) with same effect(s) and --overwrite is false", node.Name, node.Spec.Taints[i].Key)
+	var present []string
+	after := append([]corev1.Taint{}, change.Add...)
+	for i, taint := range after {
+		if j := find(node.Spec.Taints, taint); j >= 0 {
+			present = append(present, taint.Key)
+			if node.Spec.Taints[j].Value == taint.Value {
+				after[i] = node.Spec.Taints[j] // with the time since when it is there
+			}
 		}
 	}
+	if len(present) > 0 && !change.Overwrite {
+		return nil, fmt.Errorf("node %s already has %s taint(s) with same effect(s) and --overwrite is false", node.Name, strings.Join(present, ","))
+	}
+	left := slices.Clone(node.Spec.Taints)
 	for _, key := range change.Remove {
-		if !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return names(key, t) }) {
-			return nil, fmt.Errorf("node %s: taint %q not found%s", node.Name, keyString(key), didYouMeanTaint(key, node.Spec.Taints))
+		before := len(left)
+		left = slices.DeleteFunc(left, func(t corev1.Taint) bool { return names(key, t) })
+		if len(left) == before {
+			return nil, fmt.Errorf("node %s: taint %q not found: %s", node.Name, keyString(key), listed(left))
 		}
 	}
-	after := []corev1.Taint{}
-	for _, taint := range change.Add {
-		if i := find(node.Spec.Taints, taint); i >= 0 && node.Spec.Taints[i].Value == taint.Value {
-			taint = node.Spec.Taints[i] // with the time since when it is there
-		}
-		after = append(after, taint)
-	}
-	for _, taint := range node.Spec.Taints {
-		removed := slices.ContainsFunc(change.Remove, func(key report.TaintKey) bool { return names(key, taint) })
-		if !removed && find(change.Add, taint) < 0 {
+	for _, taint := range left {
+		if find(change.Add, taint) < 0 {
 			after = append(after, taint)
 		}
 	}
@@ -130,10 +133,13 @@ func Apply(change Change, node *corev1.Node) ([]corev1.Taint, error) {
 // Same says whether two lists hold the same taints, in whatever order and since
 // whenever.
 func Same(a, b []corev1.Taint) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(t corev1.Taint) bool {
-		i := find(b, t)
-		return i < 0 || b[i].Value != t.Value
-	})
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(t corev1.Taint) bool { return !Has(b, t) })
+}
+
+// Has says whether the list holds a taint of that key, value and effect.
+func Has(taints []corev1.Taint, taint corev1.Taint) bool {
+	i := find(taints, taint)
+	return i >= 0 && taints[i].Value == taint.Value
 }
 
 // find is the index of the taint of the same key and effect, or -1.
@@ -153,13 +159,14 @@ func keyString(key report.TaintKey) string {
 	return key.Key + ":" + string(key.Effect)
 }
 
-func didYouMeanTaint(key report.TaintKey, taints []corev1.Taint) string {
+// listed says which taints there are instead.
+func listed(taints []corev1.Taint) string {
 	if len(taints) == 0 {
-		return ": it has no taints"
+		return "there are none"
 	}
 	known := make([]string, len(taints))
 	for i := range taints {
-		known[i] = keyString(report.TaintKey{Key: taints[i].Key, Effect: taints[i].Effect})
+		known[i] = taints[i].ToString()
 	}
-	return ": it has " + strings.Join(known, ", ")
+	return "there are " + strings.Join(known, ", ")
 }

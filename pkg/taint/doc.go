@@ -2,7 +2,7 @@
 // is pure: taints and pods in, fates out.
 //
 // A [Change] is read from the arguments of kubectl taint, with its grammar and its
-// errors, and applied to a node's taints as kubectl does ([Change.Apply]).
+// errors, and applied to a node's taints as kubectl does ([Apply]).
 //
 // [Evict] is the rule of the taint-eviction controller (k8s.io/kubernetes
 // pkg/controller/tainteviction, processPodOnNode): the NoExecute taints of a node

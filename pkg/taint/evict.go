@@ -1,6 +1,7 @@
 package taint
 
 import (
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,22 +14,22 @@ type Fate struct {
 	Evicted bool
 	After   time.Duration
 	// Counting says that the pod was being counted down before the change, and that
-	// After is what is left of it. Since when a taint counts is what its timeAdded
-	// says; where it says nothing After is the most it can be.
+	// After is what is left of it. A taint counts since its timeAdded; one without it is
+	// taken to count since the change, so that After is the most it can be.
 	Counting bool
 }
 
 // Evict is the fate of a pod when the taints of its node are changed at the time
 // now.
 func Evict(pod *corev1.Pod, before, after []corev1.Taint, now time.Time) Fate {
-	stay, evicted := Stays(pod, after)
-	if !evicted {
-		return Fate{}
-	}
-	if stay == 0 {
+	stay, bounded, tolerated := bears(pod, noExecute(after))
+	if !tolerated {
 		return Fate{Evicted: true}
 	}
-	if left, counting := countdown(pod, before, now); counting {
+	if !bounded {
+		return Fate{}
+	}
+	if left, counting := countdown(pod, noExecute(before), now); counting {
 		return Fate{Evicted: true, After: left, Counting: true}
 	}
 	return Fate{Evicted: true, After: stay}
@@ -51,43 +52,68 @@ func Tolerates(tolerations []corev1.Toleration, taints []corev1.Taint) bool {
 // Stays is for how long a pod stays on a node with these taints, before it is
 // evicted; it is not where it tolerates all that are NoExecute for good.
 func Stays(pod *corev1.Pod, taints []corev1.Taint) (stay time.Duration, evicted bool) {
-	for i := range taints {
-		if taints[i].Effect != corev1.TaintEffectNoExecute {
-			continue
+	stay, bounded, tolerated := bears(pod, noExecute(taints))
+	return stay, bounded || !tolerated
+}
+
+func noExecute(taints []corev1.Taint) []corev1.Taint {
+	var list []corev1.Taint
+	for _, taint := range taints {
+		if taint.Effect == corev1.TaintEffectNoExecute {
+			list = append(list, taint)
 		}
+	}
+	return list
+}
+
+// bears says whether a pod tolerates all of the taints, and for how long, if that is
+// bounded.
+func bears(pod *corev1.Pod, taints []corev1.Taint) (stay time.Duration, bounded, tolerated bool) {
+	for i := range taints {
 		toleration := firstMatch(pod.Spec.Tolerations, &taints[i])
 		if toleration == nil {
-			return 0, true
+			return 0, false, false
 		}
 		if toleration.TolerationSeconds == nil {
 			continue
 		}
 		seconds := time.Duration(max(0, *toleration.TolerationSeconds)) * time.Second
-		if !evicted || seconds < stay {
-			stay, evicted = seconds, true
+		if !bounded || seconds < stay {
+			stay, bounded = seconds, true
 		}
 	}
-	return stay, evicted
+	return stay, bounded, true
 }
 
-// countdown is what is left to a pod that is counted down already. The controller
-// begins when the first of the taints that now bound the pod's stay came to it, and
-// keeps that time whatever comes later.
+// countdown is what is left to a pod that is counted down already, under the NoExecute
+// taints before the change. The count begins when the taints that have come bound the
+// pod's stay first; it goes by those, whatever comes later.
 func countdown(pod *corev1.Pod, before []corev1.Taint, now time.Time) (left time.Duration, counting bool) {
-	stay, counting := Stays(pod, before)
-	if !counting || stay == 0 {
-		return 0, false
-	}
-	since := now
-	for i := range before {
-		if added := before[i].TimeAdded; before[i].Effect == corev1.TaintEffectNoExecute && added != nil && added.Time.Before(since) {
-			since = added.Time
+	bound := boundAt(pod)
+	since := func(taint corev1.Taint) time.Time {
+		switch added := taint.TimeAdded; {
+		case added == nil || added.After(now) || bound.After(now):
+			return now
+		case added.Time.Before(bound):
+			return bound
+		default:
+			return added.Time
 		}
 	}
-	if start := boundAt(pod); start.After(since) && start.Before(now) {
-		since = start
+	slices.SortStableFunc(before, func(a, b corev1.Taint) int { return since(a).Compare(since(b)) })
+	for i, taint := range before {
+		if i+1 < len(before) && since(before[i+1]).Equal(since(taint)) {
+			continue // comes with the next
+		}
+		stay, bounded, tolerated := bears(pod, before[:i+1])
+		if !tolerated {
+			return 0, false // evicted then
+		}
+		if bounded {
+			return max(0, stay-now.Sub(since(taint))), true
+		}
 	}
-	return max(0, stay-now.Sub(since)), true
+	return 0, false
 }
 
 // boundAt is when the pod came to its node, as far as it says.

@@ -1,0 +1,27 @@
+// Package plan says what a change of taints will do to a cluster: a
+// [report.TaintPlan] from a snapshot, with nothing asked of a server.
+//
+// A [Planner] runs a simulation (package simulate) on the kube-scheduler's own
+// plugins, wave by wave. In a wave the nodes get their new taints; the pods on them
+// meet their fates (package taint) in the order of time; what controllers make in
+// their stead joins the scheduler's queue, with the pods that wait already, and is
+// placed, preemption included. A wave is over when all that can happen has: the next
+// one begins with every pod that has a node ready. So the state after the last wave
+// is the one in which the cluster will rest.
+//
+// What a controller makes in place of a pod (owners.go) follows the built-in
+// controllers: a ReplicaSet as many as it wants and has not, a StatefulSet the same
+// ordinal and none before the lower ones are ready, a Job as many as its backoffLimit
+// bears, a DaemonSet one on the same node if it may be there, nobody a bare pod.
+//
+// PodDisruptionBudgets (budgets.go) stop no eviction by taint: they are counted, and
+// what falls below one is named. Waves (waves.go) are where they count: a wave is
+// sound if every pod displaced in it that had a node has one again which does not
+// evict it, and if no budget would be below what it asks for with all of the wave's
+// pods gone at once.
+//
+// A plan that is saved is sealed (seal.go) by a checksum; before it is applied the
+// plan is made anew and the two are compared (drift.go), whereby only what matters
+// counts: the nodes and their taints, who is evicted, who then has no home, which
+// budgets break. On which of several nodes a pod lands does not.
+package plan

@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/simulate"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/taint"
+)
+
+// marks say what is special about a pod that leaves its node.
+func (p *Planner) marks(pod *corev1.Pod, fate taint.Fate) []report.Mark {
+	var marks []report.Mark
+	add := func(mark report.Mark, holds bool) {
+		if holds {
+			marks = append(marks, mark)
+		}
+	}
+	owner := controllerOf(pod)
+	add(report.MarkFinished, snapshot.Finished(pod))
+	add(report.MarkTerminating, pod.DeletionTimestamp != nil)
+	add(report.MarkMirror, mirror(pod))
+	add(report.MarkBare, owner.kind == "")
+	add(report.MarkDaemonSet, owner.kind == "DaemonSet")
+	add(report.MarkStatefulSet, owner.kind == "StatefulSet")
+	add(report.MarkUnknownOwner, owner.kind != "" && !mirror(pod) && !p.controllers.knows(pod))
+	add(report.MarkLocalVolume, !mirror(pod) && p.localVolume(pod))
+	add(report.MarkCounting, fate.Counting)
+	add(report.MarkAgain, p.replaced[pod.UID] != nil)
+	return marks
+}
+
+// mirror says whether a pod is the image of a static one.
+func mirror(pod *corev1.Pod) bool {
+	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return ok
+}
+
+// localVolume says whether a pod has data on its node.
+func (p *Planner) localVolume(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
+		if volume.EmptyDir != nil || volume.HostPath != nil {
+			return true
+		}
+		name := ""
+		switch {
+		case volume.PersistentVolumeClaim != nil:
+			name = volume.PersistentVolumeClaim.ClaimName
+		case volume.Ephemeral != nil:
+			name = pod.Name + "-" + volume.Name
+		}
+		pv := p.volumes[types.NamespacedName{Namespace: pod.Namespace, Name: name}]
+		return pv != nil && (pv.Spec.Local != nil || pv.Spec.HostPath != nil)
+	})
+}
+
+// reasons says of replacements that have no node why.
+func (p *Planner) reasons(ctx context.Context, moves []*move) error {
+	alike := simulate.NewAlike(p.snap.Pods)
+	known := map[string]string{}
+	for _, m := range moves {
+		if m.replacement == nil || m.node != "" {
+			continue
+		}
+		if m.marked(report.MarkWaits) {
+			set(&p.log, &m.reason, "its StatefulSet makes it when all pods of lower ordinals are ready")
+			continue
+		}
+		key := alike.Key(m.replacement)
+		if known[key] == "" {
+			reason, err := p.why(ctx, m.replacement)
+			if err != nil {
+				return err
+			}
+			known[key] = reason
+		}
+		set(&p.log, &m.reason, known[key])
+	}
+	return nil
+}
+
+// why is the explanation of why-pending in short.
+func (p *Planner) why(ctx context.Context, pod *corev1.Pod) (string, error) {
+	item, err := p.explainer.Pod(ctx, pod)
+	if err != nil {
+		return "", err
+	}
+	reason := strings.TrimSuffix(item.Message, ".")
+	if len(item.Causes) > 0 && item.Causes[0].Detail != "" {
+		reason += " (" + item.Causes[0].Detail + ")"
+	}
+	return reason, nil
+}

@@ -1,0 +1,306 @@
+package plan
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/explain"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// controllers know what comes in the stead of pods, as the built-in controllers do
+// (k8s.io/kubernetes pkg/controller/{replicaset,statefulset,daemon,job}).
+type controllers struct {
+	owners explain.Owners
+	log    *log
+	// active counts each controller's pods that are neither finished nor being deleted.
+	active map[controller]int32
+	// failures are how many pods of a Job, failedIndexes how many of its indexes have
+	// failed beside those that its status knows; failed are the Jobs that have.
+	failures, failedIndexes map[controller]int32
+	failed                  map[controller]bool
+	// jobPods are those of Jobs, the last form of each pod first.
+	jobPods map[controller][]*corev1.Pod
+	// ordered are the StatefulSets that make one pod after another.
+	ordered map[controller]*ordered
+}
+
+// ordered is a StatefulSet of which no pod is made before all of lower ordinals are
+// ready.
+type ordered struct {
+	set *appsv1.StatefulSet
+	// unready are the ordinals without a ready pod, missing those without any.
+	unready, missing map[int]bool
+	// waits are the pods that are still to be made, by ordinal.
+	waits []*move
+}
+
+func newControllers(snap *snapshot.Snapshot, owners explain.Owners, log *log) *controllers {
+	c := &controllers{
+		owners: owners, log: log, active: map[controller]int32{},
+		failures: map[controller]int32{}, failedIndexes: map[controller]int32{}, failed: map[controller]bool{},
+		jobPods: map[controller][]*corev1.Pod{}, ordered: map[controller]*ordered{},
+	}
+	for _, set := range snap.StatefulSets {
+		if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
+			c.ordered[controller{"StatefulSet", set.Namespace, set.Name}] = newOrdered(set)
+		}
+	}
+	for _, pod := range snap.Pods {
+		owner := controllerOf(pod)
+		if owner.kind == "Job" {
+			c.jobPods[owner] = append(c.jobPods[owner], pod)
+		}
+		if active(pod) {
+			c.active[owner]++
+		}
+		if set := c.ordered[owner]; set != nil {
+			delete(set.missing, ordinal(pod))
+			if ready(pod) {
+				delete(set.unready, ordinal(pod))
+			}
+		}
+	}
+	return c
+}
+
+func newOrdered(set *appsv1.StatefulSet) *ordered {
+	start, end := ordinals(set)
+	o := &ordered{set: set, unready: map[int]bool{}, missing: map[int]bool{}}
+	for i := start; i < end; i++ {
+		o.unready[i], o.missing[i] = true, true
+	}
+	return o
+}
+
+// ordinals are those of a set's pods, from start up to end, which is none of them.
+func ordinals(set *appsv1.StatefulSet) (start, end int) {
+	if set.Spec.Ordinals != nil {
+		start = int(set.Spec.Ordinals.Start)
+	}
+	return start, start + int(ptr.Deref(set.Spec.Replicas, 1))
+}
+
+// first is the lowest ordinal without a ready pod; the end of all when there is none.
+func (o *ordered) first() int {
+	start, end := ordinals(o.set)
+	for i := start; i < end; i++ {
+		if o.unready[i] {
+			return i
+		}
+	}
+	return end
+}
+
+// active says whether controllers count the pod as one of theirs.
+func active(pod *corev1.Pod) bool { return !snapshot.Finished(pod) && pod.DeletionTimestamp == nil }
+
+// knows says whether it is known what the pod's controller does. Nobody knows of a
+// controller that the snapshot does not hold, or of a Job that another manages.
+func (c *controllers) knows(pod *corev1.Pod) bool {
+	object := c.owners.Controller(pod)
+	if object == nil {
+		return false
+	}
+	if job, ok := object.(*batchv1.Job); ok && ptr.Deref(job.Spec.ManagedBy, batchv1.JobControllerName) != batchv1.JobControllerName {
+		return false
+	}
+	_, ok := explain.Wanted(object)
+	return ok
+}
+
+// leave notes that a pod is gone, and marks it if its Job cannot bear that.
+func (c *controllers) leave(m *move) {
+	owner := controllerOf(m.pod)
+	if mirror(m.pod) || owner.kind == "" {
+		return
+	}
+	if set := c.ordered[owner]; set != nil {
+		put(c.log, set.unready, ordinal(m.pod), true)
+	}
+	if !active(m.pod) {
+		return
+	}
+	put(c.log, c.active, owner, c.active[owner]-1)
+	job, ok := c.owners.Controller(m.pod).(*batchv1.Job)
+	if disrupted := m.fate.Evicted || m.by != nil; ok && disrupted && c.knows(m.pod) && !c.failed[owner] && c.fails(job, owner, m.pod) {
+		put(c.log, c.failed, owner, true)
+		set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkJobFails))
+	}
+}
+
+// fails counts the failure of a Job's pod, and says whether that is one too many.
+func (c *controllers) fails(job *batchv1.Job, owner controller, pod *corev1.Pod) bool {
+	switch onDisruption(job) {
+	case batchv1.PodFailurePolicyActionIgnore:
+		return false
+	case batchv1.PodFailurePolicyActionFailJob:
+		return true
+	}
+	if indexFails(job, pod) {
+		failed := c.failedIndexes[owner] + 1
+		put(c.log, c.failedIndexes, owner, failed)
+		if job.Spec.MaxFailedIndexes != nil && countIndexes(ptr.Deref(job.Status.FailedIndexes, ""))+failed > *job.Spec.MaxFailedIndexes {
+			return true
+		}
+	}
+	failures := c.failures[owner] + 1
+	put(c.log, c.failures, owner, failures)
+	return job.Status.Failed+failures > backoffLimit(job)
+}
+
+// onDisruption is what the Job's pod failure policy does about a pod that is evicted
+// or preempted. The first rule that matches counts; those for exit codes are passed
+// over, as nobody knows yet with which code the pod will end.
+func onDisruption(job *batchv1.Job) batchv1.PodFailurePolicyAction {
+	if job.Spec.PodFailurePolicy == nil {
+		return batchv1.PodFailurePolicyActionCount
+	}
+	for _, rule := range job.Spec.PodFailurePolicy.Rules {
+		for _, pattern := range rule.OnPodConditions {
+			if pattern.Type == corev1.DisruptionTarget && cmp.Or(pattern.Status, corev1.ConditionTrue) == corev1.ConditionTrue {
+				return rule.Action
+			}
+		}
+	}
+	return batchv1.PodFailurePolicyActionCount
+}
+
+// backoffLimit is how many failures a Job bears, with the API's defaults.
+func backoffLimit(job *batchv1.Job) int32 {
+	switch {
+	case job.Spec.BackoffLimit != nil:
+		return *job.Spec.BackoffLimit
+	case job.Spec.BackoffLimitPerIndex != nil:
+		return math.MaxInt32
+	}
+	return 6
+}
+
+// indexFails says whether the failure of a pod is one more than its index bears.
+func indexFails(job *batchv1.Job, pod *corev1.Pod) bool {
+	if job.Spec.BackoffLimitPerIndex == nil {
+		return false
+	}
+	before, err := strconv.ParseInt(cmp.Or(pod.Annotations[batchv1.JobIndexFailureCountAnnotation], "0"), 10, 32)
+	switch onDisruption(job) {
+	case batchv1.PodFailurePolicyActionIgnore:
+		return false
+	case batchv1.PodFailurePolicyActionFailIndex:
+		return true
+	}
+	return err == nil && int32(before) >= *job.Spec.BackoffLimitPerIndex
+}
+
+// countIndexes counts the indexes of a list such as "1,3-5".
+func countIndexes(list string) int32 {
+	var count int32
+	for entry := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(entry, "-")
+		from, err := strconv.Atoi(first)
+		if err != nil {
+			continue
+		}
+		to := from
+		if isRange {
+			if to, err = strconv.Atoi(last); err != nil {
+				continue
+			}
+		}
+		count += int32(to - from + 1)
+	}
+	return count
+}
+
+// replaces says whether the pod's controller makes another; if it wants no more, the
+// pod is marked. node is the pod's as it is now.
+func (c *controllers) replaces(m *move, node *corev1.Node) bool {
+	owner := controllerOf(m.pod)
+	if owner.kind == "" || mirror(m.pod) || snapshot.Finished(m.pod) || c.failed[owner] {
+		return false
+	}
+	if !c.knows(m.pod) {
+		return true
+	}
+	object := c.owners.Controller(m.pod)
+	if daemons, ok := object.(*appsv1.DaemonSet); ok {
+		return object.GetDeletionTimestamp() == nil && workload.Eligible(&daemons.Spec.Template, node)
+	}
+	if object.GetDeletionTimestamp() != nil || !c.wants(m.pod, object) {
+		set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkSurplus))
+		return false
+	}
+	return true
+}
+
+// wants says whether the controller, which is not a DaemonSet, has too few pods without
+// this one.
+func (c *controllers) wants(pod *corev1.Pod, object any) bool {
+	switch o := object.(type) {
+	case *appsv1.StatefulSet:
+		start, end := ordinals(o)
+		return ordinal(pod) >= start && ordinal(pod) < end
+	case *batchv1.Job:
+		if indexFails(o, pod) {
+			return false
+		}
+	}
+	wanted, _ := explain.Wanted(c.owners.Controller(pod))
+	return c.active[controllerOf(pod)] < wanted
+}
+
+// make makes the replacement, and says whether it is there: it may have to wait.
+func (c *controllers) make(m *move) bool {
+	owner := controllerOf(m.pod)
+	put(c.log, c.active, owner, c.active[owner]+1)
+	if owner.kind == "Job" {
+		put(c.log, c.jobPods, owner, append([]*corev1.Pod{m.replacement}, c.jobPods[owner]...))
+	}
+	o := c.ordered[owner]
+	if o == nil || ordinal(m.pod) <= o.first() {
+		return true
+	}
+	waits := append(slices.Clone(o.waits), m)
+	slices.SortStableFunc(waits, func(a, b *move) int { return cmp.Compare(ordinal(a.pod), ordinal(b.pod)) })
+	set(c.log, &o.waits, waits)
+	set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkWaits))
+	return false
+}
+
+// arrive notes that a pod has a node. m is what it replaces, nil for nothing. The pod
+// will be ready, unless it replaces one that was not. The controller of an ordered set
+// then makes the next one: made is the move that it was waiting in, missing the set
+// that has had none.
+func (c *controllers) arrive(pod *corev1.Pod, m *move) (made *move, missing *ordered) {
+	owner := controllerOf(pod)
+	if owner.kind == "Job" {
+		put(c.log, c.jobPods, owner, append([]*corev1.Pod{pod}, c.jobPods[owner]...))
+	}
+	o := c.ordered[owner]
+	if o == nil || m != nil && !m.fit {
+		return nil, nil
+	}
+	put(c.log, o.unready, ordinal(pod), false)
+	next := o.first()
+	if o.missing[next] {
+		put(c.log, o.missing, next, false)
+		return nil, o
+	}
+	if len(o.waits) == 0 || ordinal(o.waits[0].pod) != next {
+		return nil, nil
+	}
+	made = o.waits[0]
+	set(c.log, &o.waits, o.waits[1:])
+	set(c.log, &made.marks, slices.DeleteFunc(slices.Clone(made.marks), func(mark report.Mark) bool { return mark == report.MarkWaits }))
+	return made, nil
+}

@@ -1,0 +1,301 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/explain"
+	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/pkg/simulate"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/taint"
+)
+
+// Options says how to plan.
+type Options struct {
+	// SchedulerConfig is the text of a KubeSchedulerConfiguration; nil assumes the
+	// default profile.
+	SchedulerConfig []byte
+	// Waves is into how many waves the nodes are split, in their order; 0 is one
+	// wave. AutoWaves asks for as few sound ones as are found instead.
+	Waves     int
+	AutoWaves bool
+	// Split are the waves themselves, by the names of their nodes, as a plan that is
+	// made anew keeps them. It overrides Waves and AutoWaves.
+	Split [][]string
+	// StartTime is how long a new pod is taken to need until it is ready, where its
+	// workload has no pods that say. Default: DefaultStartTime.
+	StartTime time.Duration
+	// Progress, when set, is told how many of the evicted pods have been re-placed.
+	Progress func(done, total int)
+}
+
+// DefaultStartTime is how long a pod is taken to need until it is ready when nothing
+// is known.
+const DefaultStartTime = 30 * time.Second
+
+// Planner plans on one snapshot. It is not safe for concurrent use.
+type Planner struct {
+	snap   *snapshot.Snapshot
+	opts   Options
+	now    time.Time
+	owners explain.Owners
+	// volumes are the persistent volumes by the claims that are bound to them.
+	volumes   map[types.NamespacedName]*corev1.PersistentVolume
+	explainer *explain.Explainer
+	sim       *simulate.Simulation
+	state
+}
+
+// state is how far a plan is.
+type state struct {
+	log         log
+	controllers *controllers
+	// on are the pods that are or have been on each node of the change, gone those that
+	// have left.
+	on   map[string][]*corev1.Pod
+	gone map[types.UID]bool
+	// moves are all pods that have left their nodes so far, arrivals all that have got
+	// one, in order.
+	moves    []*move
+	arrivals []*arrival
+	// replaced is the move that a replacement stands for.
+	replaced map[types.UID]*move
+	// claimed are the new pods whose claims are made, followers those of StatefulSets
+	// that there have not been before.
+	claimed, followers map[types.UID]bool
+	// waiting are the pods without a node, in the order of their coming.
+	waiting []*corev1.Pod
+	// budgets and short are of the waves that are over. Without waves there are none.
+	budgets *budgets
+	short   []report.WaveShortage
+	// total is how many evictions Progress is told of, told how many of them it was
+	// last; trying is true while what happens may be taken back.
+	total, told int
+	trying      bool
+}
+
+// tainted is a node before and after the change.
+type tainted struct{ before, after *corev1.Node }
+
+// New prepares the scheduler's plugins over a snapshot. Close releases them. The
+// error names what is wrong with the scheduler configuration.
+func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Planner, error) {
+	explainer, err := explain.New(ctx, snap, explain.Options{SchedulerConfig: opts.SchedulerConfig})
+	if err != nil {
+		return nil, err
+	}
+	opts.StartTime = cmp.Or(opts.StartTime, DefaultStartTime)
+	p := &Planner{
+		snap: snap, opts: opts, now: snap.Now().Time, owners: explain.NewOwners(snap), volumes: volumes(snap),
+		explainer: explainer, sim: simulate.New(explainer.Engine()),
+	}
+	p.sim.Placed = func() { p.progress(p.told + 1) }
+	return p, nil
+}
+
+// volumes indexes the persistent volumes of a snapshot by their claims.
+func volumes(snap *snapshot.Snapshot) map[types.NamespacedName]*corev1.PersistentVolume {
+	byName := map[string]*corev1.PersistentVolume{}
+	for _, volume := range snap.PersistentVolumes {
+		byName[volume.Name] = volume
+	}
+	byClaim := map[types.NamespacedName]*corev1.PersistentVolume{}
+	for _, claim := range snap.PersistentVolumeClaims {
+		if volume := byName[claim.Spec.VolumeName]; volume != nil {
+			byClaim[types.NamespacedName{Namespace: claim.Namespace, Name: claim.Name}] = volume
+		}
+	}
+	return byClaim
+}
+
+// Close releases the engine's goroutines.
+func (p *Planner) Close() { p.explainer.Close() }
+
+// Warnings are one-line notes on what is assumed, for stderr.
+func (p *Planner) Warnings() []string { return p.explainer.Warnings() }
+
+// Plan says what the change of the named nodes will do. An error names the node that
+// is not there, or cannot be changed so.
+func (p *Planner) Plan(ctx context.Context, nodes []string, change taint.Change) (*report.TaintPlan, error) {
+	changed, err := p.changed(nodes, change)
+	if err != nil {
+		return nil, err
+	}
+	p.begin(changed)
+	defer p.sim.Undo()
+	plan := &report.TaintPlan{
+		Cluster: Cluster(p.snap), ServerVersion: p.snap.ServerVersion, TakenAt: p.snap.Now(), Change: change,
+		Nodes: reportNodes(changed), Evictions: []report.Eviction{}, Stranded: []report.StrandedPod{}, Freed: []report.FreedPod{},
+		Workloads: []report.WorkloadVerdict{}, Waves: [][]string{}, Drift: []report.Drift{},
+	}
+	plan.SetGroupVersionKind(report.GroupVersion.WithKind(kind))
+	if len(changed) == 0 {
+		return plan, nil
+	}
+	p.trying = true
+	if plan.Shifts, err = p.shifts(ctx, plan.Nodes); err != nil {
+		return nil, err
+	}
+	p.trying = false
+	waves, err := p.run(ctx, changed)
+	if err != nil {
+		return nil, err
+	}
+	return plan, p.fill(ctx, plan, waves)
+}
+
+// changed are the nodes whose taints change, in the order given.
+func (p *Planner) changed(names []string, change taint.Change) ([]*tainted, error) {
+	var changed []*tainted
+	seen := map[string]bool{}
+	for _, name := range names {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		node := p.snap.Node(name)
+		if node == nil {
+			return nil, p.notFound(name)
+		}
+		taints, err := taint.Apply(change, node)
+		if err != nil {
+			return nil, err
+		}
+		if !taint.Same(node.Spec.Taints, taints) {
+			after := *node
+			after.Spec.Taints = taints
+			changed = append(changed, &tainted{before: node, after: &after})
+		}
+	}
+	return changed, nil
+}
+
+func (p *Planner) notFound(name string) error {
+	names := make([]string, len(p.snap.Nodes))
+	for i, node := range p.snap.Nodes {
+		names[i] = node.Name
+	}
+	return fmt.Errorf("nodes %q not found%s", name, nearest.DidYouMean(name, names))
+}
+
+// begin is the state of the snapshot.
+func (p *Planner) begin(changed []*tainted) {
+	p.state = state{on: map[string][]*corev1.Pod{}, gone: map[types.UID]bool{}, replaced: map[types.UID]*move{}, claimed: map[types.UID]bool{}, followers: map[types.UID]bool{}}
+	p.controllers = newControllers(p.snap, p.owners, &p.log)
+	for _, node := range changed {
+		p.on[node.before.Name] = nil
+	}
+	for _, pod := range p.snap.Pods {
+		if _, ok := p.on[pod.Spec.NodeName]; ok {
+			p.on[pod.Spec.NodeName] = append(p.on[pod.Spec.NodeName], pod)
+		}
+	}
+	for _, node := range changed {
+		p.total += len(p.leaving(0, node))
+	}
+	p.waiting = p.snap.PendingPods("")
+	slices.SortStableFunc(p.waiting, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+}
+
+func reportNodes(changed []*tainted) []report.TaintedNode {
+	nodes := make([]report.TaintedNode, len(changed))
+	for i, node := range changed {
+		nodes[i] = report.TaintedNode{
+			Name: node.before.Name, UID: node.before.UID, Wave: 1,
+			Before: append([]corev1.Taint{}, node.before.Spec.Taints...), After: node.after.Spec.Taints,
+		}
+	}
+	slices.SortFunc(nodes, func(a, b report.TaintedNode) int { return cmp.Compare(a.Name, b.Name) })
+	return nodes
+}
+
+// fill puts into the plan what the waves have come to.
+func (p *Planner) fill(ctx context.Context, plan *report.TaintPlan, waves [][]*tainted) error {
+	wave := map[string]int32{}
+	for i, nodes := range waves {
+		names := make([]string, len(nodes))
+		for j, node := range nodes {
+			names[j] = node.before.Name
+			wave[names[j]] = int32(i + 1)
+		}
+		plan.Waves = append(plan.Waves, names)
+	}
+	for i := range plan.Nodes {
+		plan.Nodes[i].Wave = wave[plan.Nodes[i].Name]
+	}
+	if err := p.reasons(ctx, p.moves); err != nil {
+		return err
+	}
+	verdicts := p.verdicts()
+	plan.Short, plan.Budgets = p.short, verdicts.Budgets
+	plan.Workloads = append(plan.Workloads, verdicts.Workloads...)
+	plan.Freed = append(plan.Freed, p.freed()...)
+	plan.Narrowed, plan.Daemons = p.narrowed(plan.Nodes), p.daemonChanges(plan.Nodes)
+	for _, m := range p.moves {
+		switch {
+		case m.wave == 0: // It has nothing to do with the change.
+		case m.by != nil:
+			plan.Preempted = append(plan.Preempted, p.preempted(m))
+		case m.fate.Evicted:
+			plan.Evictions = append(plan.Evictions, p.evicted(m, verdicts.Violated[m]))
+		}
+	}
+	slices.SortStableFunc(plan.Evictions, func(a, b report.Eviction) int {
+		return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.AfterSeconds, b.AfterSeconds),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	stranded, err := p.stranded(ctx, plan.Nodes)
+	plan.Stranded = append(plan.Stranded, stranded...)
+	return err
+}
+
+func (p *Planner) evicted(m *move, violated string) report.Eviction {
+	return report.Eviction{
+		Namespace: m.pod.Namespace, Name: m.pod.Name, UID: p.uid(m.pod), Node: m.pod.Spec.NodeName,
+		Wave: int32(m.wave), AfterSeconds: seconds(m.at), Workload: p.workload(m.pod), PDBViolated: violated,
+		Marks: m.marks, NewNode: m.node, PendingReason: m.reason,
+	}
+}
+
+func (p *Planner) preempted(m *move) report.PreemptedPod {
+	return report.PreemptedPod{
+		Namespace: m.pod.Namespace, Name: m.pod.Name, UID: p.uid(m.pod), Node: m.pod.Spec.NodeName, Workload: p.workload(m.pod),
+		By: m.by.Namespace + "/" + m.by.Name, Wave: int32(m.wave), NewNode: m.node, PendingReason: m.reason,
+	}
+}
+
+// freed are the pods of the snapshot that waited and have a node because of the
+// change, and those that their StatefulSets then make and that have one too.
+func (p *Planner) freed() []report.FreedPod {
+	var freed []report.FreedPod
+	for _, a := range p.arrivals {
+		if a.wave > 0 && (p.uid(a.pod) != "" || p.followers[a.pod.UID]) {
+			freed = append(freed, report.FreedPod{
+				Namespace: a.pod.Namespace, Name: a.pod.Name, Workload: p.workload(a.pod), Node: a.node, Wave: int32(a.wave),
+			})
+		}
+	}
+	slices.SortFunc(freed, func(a, b report.FreedPod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return freed
+}
+
+// uid is the UID of a pod of the snapshot, empty for one that is still to be made.
+func (p *Planner) uid(pod *corev1.Pod) types.UID {
+	if known := p.snap.Pod(pod.Namespace, pod.Name); known != nil && known.UID == pod.UID {
+		return pod.UID
+	}
+	return ""
+}
+
+// workload is a pod's top owner as Kind/name, empty for a bare pod.
+func (p *Planner) workload(pod *corev1.Pod) string { return p.owners.Workload(pod) }

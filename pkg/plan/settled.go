@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/explain"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/taint"
+)
+
+// Unsettled says what is not yet as planned for when a wave, counted from 1, and those
+// before it have been applied: pods that are still to go, and workloads with fewer
+// ready pods than they are to have again. Nothing, if the next wave may come.
+func Unsettled(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
+	return append(lingering(p, wave, snap), unreplaced(p, wave, snap)...)
+}
+
+// lingering are the pods that the taints of the waves evict, and that are there. Not
+// those that have come since the taints and tolerate them for a time: they are no part
+// of the change. Nor mirror pods, which the kubelet makes again.
+func lingering(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
+	tainted := map[string]report.TaintedNode{}
+	for _, node := range p.Nodes {
+		if node.Wave <= wave {
+			tainted[node.Name] = node
+		}
+	}
+	since := map[string]time.Time{}
+	for _, node := range snap.Nodes {
+		since[node.Name] = setAt(tainted[node.Name], node.Spec.Taints, p.TakenAt.Time)
+	}
+	var texts []string
+	for _, pod := range snap.Pods {
+		node, ok := tainted[pod.Spec.NodeName]
+		if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; !ok || mirror {
+			continue
+		}
+		stay, evicted := taint.Stays(pod, node.After)
+		if !evicted || stay > 0 && pod.CreationTimestamp.After(since[node.Name]) {
+			continue
+		}
+		state := "is not evicted yet"
+		if pod.DeletionTimestamp != nil {
+			state = "is being deleted"
+		}
+		texts = append(texts, fmt.Sprintf("pod %s/%s on node %s %s", pod.Namespace, pod.Name, node.Name, state))
+	}
+	return texts
+}
+
+// setAt is when the planned change of a node was made, as far as its taints now say;
+// taken when they do not.
+func setAt(node report.TaintedNode, now []corev1.Taint, taken time.Time) time.Time {
+	at := taken
+	for _, t := range now {
+		if t.TimeAdded != nil && t.TimeAdded.After(at) && taint.Has(node.After, t) && !taint.Has(node.Before, t) {
+			at = t.TimeAdded.Time
+		}
+	}
+	return at
+}
+
+// unreplaced are the workloads whose displaced pods are not all replaced by ready ones:
+// as many as there were before less those that the plan has no node for, or that are
+// not wanted any more.
+func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
+	owners := explain.NewOwners(snap)
+	have, lost := count(snap, owners), losses(p, wave)
+	var texts []string
+	for _, w := range p.Workloads {
+		key := workloadKey{w.Namespace, w.Workload}
+		lost, displaced := lost[key]
+		if !displaced {
+			continue
+		}
+		kind, name, _ := strings.Cut(w.Workload, "/")
+		wanted, known := explain.Wanted(owners[kind+"/"+w.Namespace+"/"+name])
+		if !known || kind == "CronJob" { // its Jobs want the pods
+			wanted = have[key].all
+		}
+		if want := min(w.ReadyBefore-lost, wanted); have[key].ready < want {
+			texts = append(texts, fmt.Sprintf("%s %s/%s has %d of %d pods ready", strings.ToLower(kind), w.Namespace, name, have[key].ready, want))
+		}
+	}
+	return texts
+}
+
+// workloadKey names a workload, as Kind/name.
+type workloadKey struct{ namespace, workload string }
+
+// losses are how many pods the plan has no node for, once the waves up to this one
+// are applied, for each workload that has one for others.
+func losses(p *report.TaintPlan, wave int32) map[workloadKey]int32 {
+	lost, displaced := map[workloadKey]int32{}, map[workloadKey]int32{}
+	add := func(key workloadKey, at int32, node string, marks []report.Mark) {
+		switch {
+		case at > wave:
+		case node == "" || slices.Contains(marks, report.MarkReturns):
+			lost[key]++
+		default:
+			displaced[key] = 0
+		}
+	}
+	for _, e := range p.Evictions {
+		add(workloadKey{e.Namespace, e.Workload}, e.Wave, e.NewNode, e.Marks)
+	}
+	for _, v := range p.Preempted {
+		add(workloadKey{v.Namespace, v.Workload}, v.Wave, v.NewNode, nil)
+	}
+	for key := range displaced {
+		displaced[key] = lost[key]
+	}
+	return displaced
+}
+
+// pods are how many a workload has, without those that are finished or being deleted.
+type pods struct{ all, ready int32 }
+
+// count counts the pods of each workload.
+func count(snap *snapshot.Snapshot, owners explain.Owners) map[workloadKey]pods {
+	have := map[workloadKey]pods{}
+	for _, pod := range snap.Pods {
+		if pod.DeletionTimestamp != nil || snapshot.Finished(pod) {
+			continue
+		}
+		key := workloadKey{pod.Namespace, owners.Workload(pod)}
+		found := have[key]
+		found.all++
+		if ready(pod) {
+			found.ready++
+		}
+		have[key] = found
+	}
+	return have
+}
