@@ -1,0 +1,27 @@
+// Package apply carries out a plan of package plan: wave by wave it sets the taints of
+// the nodes, and waits until what they displace has settled.
+//
+// # What is written
+//
+// Nothing but spec.taints of the plan's nodes. Of that list the API server tracks one
+// owner for the whole: server-side apply has to take it whole, by force, and does so
+// on the resourceVersion of a list that was read and is the planned one. Kubelets and
+// controllers write to nodes all the time; where one of them was faster the node is
+// read again, and its taints compared again. A list that is to be empty cannot be
+// applied: then the field is taken off by a patch, with everybody's ownership of it,
+// so that a rollback leaves no trace of the field manager on a node that had no
+// taints.
+//
+// # What is done is known from the nodes
+//
+// No other record is kept. A node whose taints are the planned ones is done, whoever
+// set them: so [Run] goes on after a crash where the last one ended, first waiting for
+// what is not settled, and [Rollback] undoes what there is to undo.
+//
+// # Waves
+//
+// The nodes of a wave are changed together, and a wave once begun is set on all its
+// nodes: Ctrl-C stops between waves. The wave is over when the evicted pods are gone
+// and their workloads have as many ready pods as the plan has nodes for
+// ([plan.Unsettled]). Before the next one the plan is compared with the cluster again.
+package apply
