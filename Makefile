@@ -34,7 +34,7 @@ bench: build ## Measure the engine, then whole commands on a control plane (see 
 	$(GO) run ./test/bench/compare
 
 .PHONY: demo
-demo: build ## Explain the example fleet and its quotas, without a cluster.
+demo: build ## Explain the example fleet, its quotas, and a change of its taints, without a cluster.
 	bin/kubectl-why_pending --snapshot $(DEMO) --all -A
 	@echo
 	bin/kubectl-why_pending --snapshot $(DEMO) -n nlp
@@ -42,6 +42,9 @@ demo: build ## Explain the example fleet and its quotas, without a cluster.
 	bin/kubectl-quota tree --snapshot $(DEMO)
 	@echo
 	bin/kubectl-quota check -f examples/finetune.yaml --snapshot $(DEMO)
+	@echo
+	bin/kubectl-taint_plan nodes t4-01 t4-02 t4-03 a30-01 a30-02 maintenance=true:NoSchedule maintenance=true:NoExecute \
+	  --waves auto --timeline --snapshot $(DEMO) || [[ $$? == 1 ]] # as for kubectl diff, 1 is: something changes
 
 ##@ Checks and generated files
 

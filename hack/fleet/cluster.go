@@ -53,7 +53,7 @@ func gpuNode(name, zone, product, memory, capacity string) *build.NodeBuilder {
 func (f *fleet) services() {
 	const old = 30 * 24 * time.Hour
 	speech := slices.Concat(repeat("t4-01", 4), repeat("t4-02", 4), repeat("t4-03", 4), repeat("t4-04", 4), repeat("t4-05", 3))
-	f.deployment(pods("nlp", "speech-batch", "cpu=4,memory=16Gi,nvidia.com/gpu=1", onGPU, lowPriority), old, speech...)
+	f.deployment(pods("nlp", "speech-batch", "cpu=4,memory=16Gi,nvidia.com/gpu=1", onGPU, lowPriority, patient), old, speech...)
 
 	segmenter := slices.Concat(repeat("a30-01", 2), repeat("a30-02", 2), repeat("a30-03", 2), repeat("a30-04", 2))
 	f.statefulSet(pods("vision", "segmenter", "cpu=16,memory=64Gi,nvidia.com/gpu=2", onGPU), old, segmenter...)

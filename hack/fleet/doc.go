@@ -6,6 +6,9 @@
 // and virtual nodes carry taints, one node is cordoned. Running pods leave the
 // kind of room that fleets have: a few GPUs on every node, a whole machine on none.
 //
+// What changes of taints meet is there as well: PodDisruptionBudgets, pods that bear
+// with a taint for a while, a DaemonSet, a pod that nobody would make again.
+//
 // The cluster is written as `kubectl why-pending snapshot` would write it.
 // Equal sources give equal bytes.
 package main

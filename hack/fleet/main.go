@@ -27,6 +27,7 @@ func write() error {
 	f.constraints()
 	f.volumes()
 	f.outsideTheScheduler()
+	f.disruptions()
 	if err := f.groups(); err != nil {
 		return err
 	}

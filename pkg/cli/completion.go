@@ -15,7 +15,7 @@ import (
 
 // A shell waits for its completions: ask for few names, and not for long.
 const (
-	completionTimeout = 3 * time.Second
+	CompletionTimeout = 3 * time.Second
 	completionLimit   = 500
 )
 
@@ -71,7 +71,7 @@ func list(ctx context.Context, env Env, resource schema.GroupVersionResource, na
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CompletionTimeout)
 	defer cancel()
 	objects, err := client.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{
 		FieldSelector:   fieldSelector,

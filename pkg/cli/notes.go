@@ -65,7 +65,7 @@ func unknownWithout(resource string) string {
 	case "deployments.apps", "daemonsets.apps", "jobs.batch", "cronjobs.batch":
 		return "the owners of pods are unknown"
 	case "poddisruptionbudgets.policy":
-		return "what a preemption would violate is unknown"
+		return "which budgets an eviction or a preemption would break is unknown"
 	case "priorityclasses.scheduling.k8s.io":
 		return "the priorities of planned pods are unknown"
 	case "resourcequotas", "limitranges":

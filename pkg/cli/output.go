@@ -28,6 +28,9 @@ type OutputFlags struct {
 	NoHeaders bool
 	SortBy    string
 	Color     ColorMode
+	// Items is the list field of the report that custom columns have a row for each
+	// element of.
+	Items string
 
 	json    *genericclioptions.JSONYamlPrintFlags
 	text    *genericclioptions.KubeTemplatePrintFlags
@@ -38,6 +41,7 @@ type OutputFlags struct {
 func NewOutputFlags() *OutputFlags {
 	return &OutputFlags{
 		Color:   ColorAuto,
+		Items:   "items",
 		json:    genericclioptions.NewJSONYamlPrintFlags(),
 		text:    genericclioptions.NewKubeTemplatePrintFlags(),
 		columns: get.NewCustomColumnsPrintFlags(),
@@ -120,20 +124,20 @@ func (f *OutputFlags) PrintReport(w io.Writer, report runtime.Object) error {
 	if _, ok := printer.(*get.CustomColumnsPrinter); !ok {
 		return printer.PrintObj(report, w)
 	}
-	rows, err := itemsOf(report)
+	rows, err := itemsOf(report, f.Items)
 	if err != nil {
 		return err
 	}
 	return printer.PrintObj(rows, w)
 }
 
-// itemsOf returns a report's items as a list that kubectl's printers walk through.
-func itemsOf(report runtime.Object) (*unstructured.UnstructuredList, error) {
+// itemsOf returns a report's list field as a list that kubectl's printers walk through.
+func itemsOf(report runtime.Object, field string) (*unstructured.UnstructuredList, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(report)
 	if err != nil {
 		return nil, fmt.Errorf("%T: %w", report, err)
 	}
-	items, _, err := unstructured.NestedSlice(content, "items")
+	items, _, err := unstructured.NestedSlice(content, field)
 	if err != nil {
 		return nil, fmt.Errorf("%T: %w", report, err)
 	}

@@ -24,6 +24,8 @@ type SourceFlags struct {
 	// Kinds limits what is loaded of a cluster to these resources ("pods"); nil for
 	// all that scheduling depends on: what business groups may use is left out.
 	Kinds []string
+	// Finished keeps the finished pods of a cluster, which are else left out.
+	Finished bool
 	// Extra are further kinds to load, where the cluster has them.
 	Extra []snapshot.Kind
 }
@@ -96,6 +98,7 @@ func (f *SourceFlags) LoadAny(ctx context.Context, env Env, progress *print.Prog
 	return load.Live(ctx, config, load.Options{
 		Kinds:     kinds,
 		Extra:     f.Extra,
+		Finished:  f.Finished,
 		Source:    config.Host,
 		ChunkSize: f.ChunkSize,
 		Namespace: namespace,

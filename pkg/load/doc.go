@@ -13,8 +13,9 @@
 //
 // What that gives is measured beside the plain lists in docs/performance.md.
 //
-// What the server can leave out is left out there: finished pods, the events that
-// explain nothing, all config maps but cluster-autoscaler's.
+// What the server can leave out is left out there: finished pods (unless
+// Options.Finished keeps them), the events that explain nothing, all config maps but
+// cluster-autoscaler's.
 //
 // A kind that may not be listed, or that the server does not have, is named in
 // Snapshot.Missing with the reason; whether an answer is possible without it is

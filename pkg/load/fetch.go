@@ -23,9 +23,12 @@ import (
 )
 
 // fieldSelector leaves on the server what a snapshot of k would drop.
-func fieldSelector(k snapshot.Kind) string {
+func (l *loader) fieldSelector(k snapshot.Kind) string {
 	switch k.Resource {
 	case "pods":
+		if l.opts.Finished {
+			return ""
+		}
 		return "status.phase!=Succeeded,status.phase!=Failed"
 	case "configmaps":
 		return fields.OneTermEqualSelector("metadata.name", snapshot.AutoscalerStatusName).String()

@@ -27,6 +27,8 @@ type Options struct {
 	Kinds []string
 	// Extra are further kinds to load, where the server has them (snapshot.Labelled).
 	Extra []snapshot.Kind
+	// Finished keeps the pods that have run to their end, which else stay on the server.
+	Finished bool
 	// Source names the cluster in messages, as a kubeconfig's context does.
 	Source string
 	// ChunkSize, above 0, lists in pages of that many objects, which is slower and
@@ -207,7 +209,7 @@ func (l *loader) request(k snapshot.Kind, version, namespace string) *rest.Reque
 	if k.Group == "" {
 		root = []string{"/api", version}
 	}
-	selector := fieldSelector(k)
+	selector := l.fieldSelector(k)
 	if k.Resource == "configmaps" {
 		namespace = snapshot.AutoscalerStatusNamespace
 	}

@@ -210,6 +210,52 @@ func TestStack(t *testing.T) {
 	}
 }
 
+func TestChart(t *testing.T) {
+	at := func(seconds, count int) print.Point {
+		return print.Point{At: time.Duration(seconds) * time.Second, Count: count}
+	}
+	theme := print.NewTheme(false)
+	for _, tc := range []struct {
+		name   string
+		points []print.Point
+		want   string
+	}{
+		{"at once", []print.Point{at(0, 3), at(0, 1)}, `
+4 ┤█
+  ┤█
+  └┬
+   0s
+`},
+		{"by and by", []print.Point{at(0, 12), at(30, 6), at(60, 1)}, `
+12 ┤█
+   ┤█                   █                    ▁
+   └┬─────┬──────┬──────┬──────┬──────┬──────┬
+    0s    10s    20s    30s    40s    50s    60s
+`},
+		{"for ages", []print.Point{at(0, 1), at(1<<33, 1)}, `
+1 ┤█                                        █
+  └┬──────┬──────┬───────┬──────┬───────┬────
+   0s     49y    98y     147y   197y    246y
+`},
+		{"before it begins", []print.Point{at(-5, 1), at(1, 1)}, `
+1 ┤█                                          █
+  └┬──────────────────────────────────────────┬
+   0s                                         1s
+`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var out bytes.Buffer
+			chart := print.Chart{Width: 48, Height: 2, Column: theme.Strong, Axis: theme.Faint}
+			if err := chart.Write(&out, tc.points); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(tc.want, "\n"), out.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestProgress(t *testing.T) {
 	var out bytes.Buffer
 	progress := print.NewProgress(&out)

@@ -31,7 +31,7 @@
 //     in a folder, files are read in the order of their names.
 //   - Finished pods (Succeeded, Failed) stay, so that a command asked about one
 //     can say so; they use nothing, and the engine skips them (see Finished). A
-//     live load leaves them on the server.
+//     live load leaves them on the server, unless it is asked for them.
 //   - Objects of unknown kinds are counted in Ignored, but those that are tied to a
 //     business group by its label: they are workloads of kinds that a user may
 //     declare, and are kept without their Go types. A field that does not parse is an

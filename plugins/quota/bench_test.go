@@ -27,7 +27,7 @@ func BenchmarkTree(b *testing.B) {
 		b.Run("output="+output, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				run(b, "", "tree", "--snapshot", dump, "-o", output)
+				plugin().Run(b, "", "tree", "--snapshot", dump, "-o", output)
 			}
 		})
 	}

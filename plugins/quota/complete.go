@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -14,9 +13,6 @@ import (
 	"github.com/stowage-dev/stowage/pkg/load"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
-
-// completionTimeout is how long a shell waits for its completions.
-const completionTimeout = 3 * time.Second
 
 func groupsResource() schema.GroupVersionResource {
 	return stowagev1alpha1.GroupVersion.WithResource(stowagev1alpha1.BizGroupResourceQuotaResource)
@@ -86,7 +82,7 @@ func loadGroups(ctx context.Context, env cli.Env) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cli.CompletionTimeout)
 	defer cancel()
 	return load.Live(ctx, config, load.Options{Kinds: []string{stowagev1alpha1.BizGroupResourceQuotaResource}})
 }

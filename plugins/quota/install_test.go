@@ -9,16 +9,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
-	"github.com/stowage-dev/stowage/plugins/quota"
 	"github.com/stowage-dev/stowage/test/lab"
 )
 
@@ -26,20 +22,8 @@ import (
 // and stderr.
 func component(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
-	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
-	env := cli.Env{
-		IOStreams: streams,
-		Clock:     clock.RealClock{},
-		LookupEnv: func(string) (string, bool) { return "", false },
-		Config:    genericclioptions.NewConfigFlags(true),
-	}
-	root := &cobra.Command{Use: "quota"}
-	cli.Prepare(root, env)
-	root.AddCommand(quota.NewInstallCommand(env), quota.NewUninstallCommand(env), quota.NewStatusCommand(env))
-	root.SetArgs(args)
-	code = cli.Report(errOut, root.ExecuteContext(t.Context()))
-	return code, out.String(), errOut.String()
+	result := plugin().RunAt(t, clock.RealClock{}, "", args...)
+	return result.Code, result.Stdout, result.Stderr
 }
 
 // TestInstallRefuses what it cannot do, in one line.

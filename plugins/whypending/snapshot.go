@@ -42,7 +42,7 @@ type snapshotOptions struct {
 }
 
 func newSnapshotCommand(env cli.Env) *cobra.Command {
-	o := &snapshotOptions{Env: env, format: snapshot.Format{Gzip: true}}
+	o := &snapshotOptions{Env: env, source: cli.SourceFlags{Finished: true}, format: snapshot.Format{Gzip: true}}
 	cmd := &cobra.Command{
 		Use:                   "snapshot",
 		DisableFlagsInUseLine: true,

@@ -1,82 +1,32 @@
 package whypending_test
 
 import (
-	"bytes"
-	"flag"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/klog/v2"
-	testingclock "k8s.io/utils/clock/testing"
 
-	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/plugins/whypending"
+	"github.com/stowage-dev/stowage/test/command"
 )
-
-var update = flag.Bool("update", false, "record the golden files")
 
 // fleet is the example fleet, as every case of this package sees it.
 const fleet = "../../examples/fleet.yaml"
 
-// run runs the command as its binary would and returns what it wrote, as a
-// golden file holds it: the command line, the exit code, stdout and stderr.
-func run(t *testing.T, stdin string, args ...string) string {
-	t.Helper()
-	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
-	streams, in, out, errOut := genericiooptions.NewTestIOStreams()
-	in.WriteString(stdin)
-	env := cli.Env{
-		IOStreams: streams,
-		Clock:     testingclock.NewFakeClock(time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)),
-		LookupEnv: func(string) (string, bool) { return "", false },
-		Config:    genericclioptions.NewConfigFlags(true),
-	}
-	cmd := whypending.NewCommand(env)
-	cmd.SetArgs(args)
-	code := cli.Report(errOut, cmd.ExecuteContext(t.Context()))
-	return fmt.Sprintf("$ kubectl why-pending %s\nexit code %d\n--- stdout\n%s--- stderr\n%s", strings.Join(args, " "), code, out, errOut)
-}
-
-// checkGolden compares got with a file under testdata/golden, or records it.
-func checkGolden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", "golden", name+".txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: run make update-golden", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s, - is recorded, + is what the command writes:\n%s", path, diff)
-	}
-}
-
-// commandCase is one command line.
-type commandCase struct {
-	name  string
-	args  []string
-	stdin string
+// plugin is the command under test.
+func plugin() command.Plugin {
+	return command.Plugin{Name: "why-pending", New: whypending.NewCommand}
 }
 
 // fleetCases ask about the example fleet.
-func fleetCases() []commandCase {
-	onFleet := func(name string, args ...string) commandCase {
-		return commandCase{name: name, args: append([]string{"--snapshot", fleet}, args...)}
+func fleetCases() []command.Case {
+	onFleet := func(name string, args ...string) command.Case {
+		return command.Case{Name: name, Args: append([]string{"--snapshot", fleet}, args...)}
 	}
-	return []commandCase{
+	return []command.Case{
 		// Lists.
 		onFleet("list", "-n", "nlp"),
 		onFleet("list-all-namespaces", "-A"),
@@ -148,14 +98,14 @@ func fleetCases() []commandCase {
 }
 
 // badCases are mistakes: each gets one clear line, and never a verdict.
-func badCases() []commandCase {
-	onFleet := func(name string, args ...string) commandCase {
-		return commandCase{name: "bad-" + name, args: append([]string{"--snapshot", fleet}, args...)}
+func badCases() []command.Case {
+	onFleet := func(name string, args ...string) command.Case {
+		return command.Case{Name: "bad-" + name, Args: append([]string{"--snapshot", fleet}, args...)}
 	}
-	dump := func(name, file string) commandCase {
-		return commandCase{name: "bad-dump-" + name, args: []string{"--snapshot", "testdata/dumps/" + file}}
+	dump := func(name, file string) command.Case {
+		return command.Case{Name: "bad-dump-" + name, Args: []string{"--snapshot", "testdata/dumps/" + file}}
 	}
-	return []commandCase{
+	return []command.Case{
 		onFleet("pod", "-n", "nlp", "llm-pretran-0"),
 		onFleet("pod-namespace", "llm-pretrain-0"),
 		onFleet("type", "-n", "nlp", "deploymen/embedder"),
@@ -185,27 +135,27 @@ func badCases() []commandCase {
 		dump("no-nodes", "no-nodes.yaml"),
 		dump("not-kubernetes", "not-kubernetes.yaml"),
 		dump("bad-quantity", "bad-quantity.yaml"),
-		{name: "bad-cluster", args: []string{"--server", "https://127.0.0.1:1"}},
-		{name: "bad-context", args: []string{"--context", "prod"}},
-		{name: "bad-both-stdin", args: []string{"--snapshot", "-", "-f", "-"}},
-		{name: "bad-snapshot-arguments", args: []string{"snapshot", "now"}},
+		{Name: "bad-cluster", Args: []string{"--server", "https://127.0.0.1:1"}},
+		{Name: "bad-context", Args: []string{"--context", "prod"}},
+		{Name: "bad-both-stdin", Args: []string{"--snapshot", "-", "-f", "-"}},
+		{Name: "bad-snapshot-arguments", Args: []string{"snapshot", "now"}},
 	}
 }
 
 // otherCases need neither the fleet nor an error.
-func otherCases() []commandCase {
-	return []commandCase{
-		{name: "help", args: []string{"--help"}},
-		{name: "help-snapshot", args: []string{"snapshot", "--help"}},
-		{name: "forbidden-kind", args: []string{"--snapshot", "testdata/dumps/forbidden.yaml"}},
-		{name: "version-skew", args: []string{"--snapshot", "testdata/dumps/old-server.yaml"}},
-		{name: "hostile-strings", args: []string{"--snapshot", "testdata/dumps/hostile.yaml", "hostile"}},
-		{name: "wide-names", args: []string{"--snapshot", "testdata/dumps/long-names.yaml"}},
-		{name: "dump-folder", args: []string{"--snapshot", "testdata/dumps/folder"}},
-		{name: "file-from-stdin", args: []string{"--snapshot", "testdata/dumps/folder", "-f", "-"}, stdin: manifest},
-		{name: "snapshot-from-stdin", args: []string{"--snapshot", "-"}, stdin: tinyCluster},
-		{name: "snapshot-redacted", args: []string{"snapshot", "--snapshot", "testdata/dumps/folder", "--redact", "--gzip=false"}},
-		{name: "no-nodes-in-a-cluster", args: []string{"--snapshot", "testdata/dumps/zero-nodes.yaml", "web"}},
+func otherCases() []command.Case {
+	return []command.Case{
+		{Name: "help", Args: []string{"--help"}},
+		{Name: "help-snapshot", Args: []string{"snapshot", "--help"}},
+		{Name: "forbidden-kind", Args: []string{"--snapshot", "testdata/dumps/forbidden.yaml"}},
+		{Name: "version-skew", Args: []string{"--snapshot", "testdata/dumps/old-server.yaml"}},
+		{Name: "hostile-strings", Args: []string{"--snapshot", "testdata/dumps/hostile.yaml", "hostile"}},
+		{Name: "wide-names", Args: []string{"--snapshot", "testdata/dumps/long-names.yaml"}},
+		{Name: "dump-folder", Args: []string{"--snapshot", "testdata/dumps/folder"}},
+		{Name: "file-from-stdin", Args: []string{"--snapshot", "testdata/dumps/folder", "-f", "-"}, Stdin: manifest},
+		{Name: "snapshot-from-stdin", Args: []string{"--snapshot", "-"}, Stdin: tinyCluster},
+		{Name: "snapshot-redacted", Args: []string{"snapshot", "--snapshot", "testdata/dumps/folder", "--redact", "--gzip=false"}},
+		{Name: "no-nodes-in-a-cluster", Args: []string{"--snapshot", "testdata/dumps/zero-nodes.yaml", "web"}},
 	}
 }
 
@@ -224,74 +174,33 @@ spec: {schedulerName: default-scheduler, containers: [{name: main, resources: {r
 status: {phase: Pending}
 `
 
-func TestMain(m *testing.M) {
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { command.Main(m) }
 
 func TestGolden(t *testing.T) {
-	for _, cases := range [][]commandCase{fleetCases(), badCases(), otherCases()} {
-		for _, tc := range cases {
-			t.Run(tc.name, func(t *testing.T) {
-				checkGolden(t, tc.name, run(t, tc.stdin, tc.args...))
-			})
-		}
-	}
-}
-
-// TestNoStaleGolden finds golden files that no case writes any more.
-func TestNoStaleGolden(t *testing.T) {
-	known := map[string]bool{}
-	for _, cases := range [][]commandCase{fleetCases(), badCases(), otherCases()} {
-		for _, tc := range cases {
-			if known[tc.name] {
-				t.Errorf("two cases are named %q", tc.name)
-			}
-			known[tc.name] = true
-		}
-	}
-	files, err := filepath.Glob("testdata/golden/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if !known[strings.TrimSuffix(filepath.Base(file), ".txt")] {
-			t.Errorf("%s: no case of that name", file)
-		}
-	}
+	plugin().Golden(t, slices.Concat(fleetCases(), badCases(), otherCases())...)
 }
 
 // TestTablesFit checks the promise of 80 columns on every recorded table and block.
-func TestTablesFit(t *testing.T) {
-	for _, tc := range fleetCases() {
-		if strings.Contains(strings.Join(tc.args, " "), "-o") {
-			continue // wide and the machine formats are as long as they are
-		}
-		t.Run(tc.name, func(t *testing.T) {
-			out := run(t, tc.stdin, tc.args...)
-			body := out[strings.Index(out, "--- stdout"):strings.Index(out, "--- stderr")]
-			for line := range strings.Lines(body) {
-				if width := visibleWidth(line); width > 80 && !isCommand(line) {
-					t.Errorf("%d cells: %s", width, line)
-				}
-			}
-		})
-	}
+func TestTablesFit(t *testing.T) { plugin().Fits(t, isCommand, fleetCases()...) }
+
+// isCommand says whether a line is one to copy, which is never wrapped.
+func isCommand(line string) bool {
+	words := strings.TrimLeft(line, " \x1b[36m")
+	return strings.HasPrefix(words, "kubectl ") || strings.HasPrefix(words, "echo ")
 }
+
+// TestGuide checks what the guide shows.
+func TestGuide(t *testing.T) { plugin().Guide(t, "docs/guide/why-pending.md") }
 
 // TestSnapshotRoundTrip checks that a dump of a dump gives the same answers.
 func TestSnapshotRoundTrip(t *testing.T) {
-	written := run(t, "", "snapshot", "--snapshot", fleet, "--gzip=false")
-	_, rest, _ := strings.Cut(written, "--- stdout\n")
-	body, _, _ := strings.Cut(rest, "--- stderr\n")
+	written := plugin().Run(t, "", "snapshot", "--snapshot", fleet, "--gzip=false").Stdout
 	copied := filepath.Join(t.TempDir(), "copy.yaml")
-	if err := os.WriteFile(copied, []byte(body), 0o600); err != nil {
+	if err := os.WriteFile(copied, []byte(written), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	answer := func(path string) string {
-		_, answer, _ := strings.Cut(run(t, "", "--snapshot", path, "-n", "nlp", "-o", "json"), "\n")
-		return answer
+		return plugin().Run(t, "", "--snapshot", path, "-n", "nlp", "-o", "json").Stdout
 	}
 	if diff := cmp.Diff(answer(fleet), answer(copied)); diff != "" {
 		t.Error(diff)
@@ -299,11 +208,10 @@ func TestSnapshotRoundTrip(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	var out bytes.Buffer
-	out.WriteString(run(t, "", "version"))
+	out := plugin().Run(t, "", "version").String()
 	for _, want := range []string{"exit code 0\n", "Client Version: ", "Scheduler Version: v1.37"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is not in:\n%s", want, out.String())
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in:\n%s", want, out)
 		}
 	}
 }

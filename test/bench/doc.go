@@ -10,6 +10,9 @@
 //   - Preempt, Pod (with remedies) and All (1,000 pending pods) against Matrix;
 //   - Read, a dump, against decoding the same bytes into untyped values.
 //
+// TaintPlan, 500 of 5,000 nodes tainted, and Replace, the placing of the displaced
+// pods in it, have no such floor: their figures are times.
+//
 // Command compare fills a real control plane (package lab) and measures whole
 // commands there, in alternation with command floor, which lists the same
 // objects and drops them; and their start-up against kubectl's.

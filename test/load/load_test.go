@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -168,6 +169,23 @@ func TestKindsLimitTheLoad(t *testing.T) {
 	}
 	if s.Namespace("kube-system") == nil || len(s.PriorityClasses) > 0 {
 		t.Errorf("loaded %d namespaces and %d priority classes, want the namespaces only", len(s.Namespaces), len(s.PriorityClasses))
+	}
+}
+
+// TestFinished keeps the pods that have run to their end when it is asked to.
+func TestFinished(t *testing.T) {
+	resetAfter(t)
+	if err := cluster.CreateAll(t.Context(), build.Pod("default", "done").Node("n").Phase(corev1.PodSucceeded).Obj()); err != nil {
+		t.Fatal(err)
+	}
+	for finished, want := range map[bool]int{false: 0, true: 1} {
+		s, err := load.Live(t.Context(), cluster.RESTConfig(), load.Options{Kinds: []string{"pods"}, Finished: finished})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Pods) != want {
+			t.Errorf("Finished: %t: loaded %d pods, want %d", finished, len(s.Pods), want)
+		}
 	}
 }
 

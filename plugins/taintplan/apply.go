@@ -1,0 +1,199 @@
+package taintplan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/apply"
+	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+)
+
+// read reads a saved plan; "-" is stdin.
+func (o *Options) read(path string) (*report.TaintPlan, error) {
+	if path == "-" {
+		return plan.Read("stdin", o.In)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return plan.Read(path, file)
+}
+
+// applySaved carries out a plan, unless the cluster has drifted from what it saw.
+func (o *Options) applySaved(ctx context.Context) error {
+	saved, err := o.read(o.Apply)
+	if err != nil {
+		return err
+	}
+	snap, err := o.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := plan.Check(saved, plan.Cluster(snap), snap.ServerVersion); err != nil {
+		return fmt.Errorf("%s: %w", o.Apply, err)
+	}
+	if saved.Drift, err = o.drift(ctx, saved, snap); err != nil {
+		return err
+	}
+	if err := o.show(saved); err != nil {
+		return err
+	}
+	if len(saved.Drift) > 0 {
+		return fmt.Errorf("%s: %w; make the plan again", o.Apply, &apply.DriftError{Drift: saved.Drift})
+	}
+	return o.apply(ctx, saved)
+}
+
+// drift is what has changed since a plan was made.
+func (o *Options) drift(ctx context.Context, p *report.TaintPlan, snap *snapshot.Snapshot) ([]report.Drift, error) {
+	progress := o.Progress()
+	defer progress.Clear()
+	opts := o.plan
+	opts.Progress = func(done, total int) { progress.Update("Planning again", done, total) }
+	return plan.Drift(ctx, p, snap, opts)
+}
+
+// apply taints wave by wave what was shown, after asking.
+func (o *Options) apply(ctx context.Context, p *report.TaintPlan) error {
+	switch {
+	case len(p.Nodes) == 0:
+		return nil
+	case o.dryRun == cmdutil.DryRunClient:
+		return o.pretend(p, "tainted")
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	question := fmt.Sprintf("Change the taints of %s in %s?", plural(len(p.Nodes), "node"), plural(len(p.Waves), "wave"))
+	if err := o.ask(question); err != nil {
+		return err
+	}
+	err = apply.Run(ctx, client, p, apply.Options{
+		DryRun:  o.dryRun == cmdutil.DryRunServer,
+		Timeout: o.Timeout,
+		Load:    o.load,
+		Drift: func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
+			return o.drift(ctx, p, snap)
+		},
+		Report: o.reporter(),
+	})
+	if drifted, ok := errors.AsType[*apply.DriftError](err); ok && o.Output.Human() {
+		o.human().drift(drifted.Drift)
+	}
+	return o.interrupted(ctx, err)
+}
+
+// rollback undoes a saved plan, after asking.
+func (o *Options) rollback(ctx context.Context) error {
+	saved, err := o.read(o.Rollback)
+	if err != nil {
+		return err
+	}
+	if o.dryRun == cmdutil.DryRunClient {
+		return o.pretend(saved, "restored")
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	system, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil && !apierrors.IsForbidden(err) { // what may not be seen is not compared
+		return err
+	}
+	if err := plan.Check(saved, system.UID, ""); err != nil {
+		return fmt.Errorf("%s: %w", o.Rollback, err)
+	}
+	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(saved.Change), o.human().names(nodeNames(saved)))); err != nil {
+		return err
+	}
+	return o.interrupted(ctx, apply.Rollback(ctx, client, saved, apply.Options{
+		DryRun: o.dryRun == cmdutil.DryRunServer,
+		Report: o.reporter(),
+	}))
+}
+
+// pretend says what would be done, in kubectl's words of a client's dry run.
+func (o *Options) pretend(p *report.TaintPlan, done string) error {
+	for _, node := range p.Nodes {
+		fmt.Fprintf(o.steps(), "node/%s %s (dry run)\n", print.Escape(node.Name), done)
+	}
+	return nil
+}
+
+// ask asks the question, unless nothing will be changed or --yes was given.
+func (o *Options) ask(question string) error {
+	if o.dryRun != cmdutil.DryRunNone || o.Yes {
+		return nil
+	}
+	return o.Confirm(question)
+}
+
+// client is a client without a rate limit: apply bounds what it does at a time.
+func (o *Options) client() (kubernetes.Interface, error) {
+	config, err := o.Config.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	return kubernetes.NewForConfig(config)
+}
+
+// reporter writes what is done, line by line: the objects beside the plan, what is
+// waited for on stderr, each time that it is something else.
+func (o *Options) reporter() func(apply.Step) {
+	waiting := ""
+	return func(step apply.Step) {
+		if step.Done != "" {
+			fmt.Fprintf(o.steps(), "%s %s\n", print.Escape(step.Object), print.Escape(step.Done))
+		}
+		if now := strings.Join(cut(step.Waiting, 3), "; "); now != waiting {
+			waiting = now
+			if now != "" {
+				fmt.Fprintf(o.ErrOut, "wave %d waits: %s\n", step.Wave, print.Escape(now))
+			}
+		}
+	}
+}
+
+// steps is where the objects that are done are named: stdout, unless a machine
+// reads a report there.
+func (o *Options) steps() io.Writer {
+	if o.Output.Human() {
+		return o.Out
+	}
+	return o.ErrOut
+}
+
+// interrupted writes what an interrupted command has done: of such an error the exit
+// code alone would be left.
+func (o *Options) interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		fmt.Fprintln(o.ErrOut, "interrupted:", print.Escape(err.Error()))
+	}
+	return err
+}
+
+// cut shortens a list to n texts and the number of the others.
+func cut(texts []string, n int) []string {
+	if len(texts) <= n {
+		return texts
+	}
+	return append(texts[:n:n], fmt.Sprintf("and %d more", len(texts)-n))
+}

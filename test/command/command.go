@@ -1,0 +1,149 @@
+package command
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/print"
+)
+
+var update = flag.Bool("update", false, "record the golden files and the guide pages")
+
+// Main is the body of a TestMain: the libraries log nothing, as in the binaries.
+func Main(m *testing.M) {
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	os.Exit(m.Run())
+}
+
+// Plugin is a command under test.
+type Plugin struct {
+	// Name is the command's after kubectl ("why-pending").
+	Name string
+	// New makes the command.
+	New func(cli.Env) *cobra.Command
+}
+
+// Result is what a command line led to.
+type Result struct {
+	// Line is the command line.
+	Line           string
+	Code           int
+	Stdout, Stderr string
+}
+
+// String is the result as a golden file holds it.
+func (r Result) String() string {
+	return fmt.Sprintf("$ %s\nexit code %d\n--- stdout\n%s--- stderr\n%s", r.Line, r.Code, r.Stdout, r.Stderr)
+}
+
+// Run runs the command as its binary would, on the day of the example fleet.
+func (p Plugin) Run(t testing.TB, stdin string, args ...string) Result {
+	t.Helper()
+	return p.RunAt(t, testingclock.NewFakeClock(time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)), stdin, args...)
+}
+
+// RunAt is Run with a clock of the caller's.
+func (p Plugin) RunAt(t testing.TB, clock clock.Clock, stdin string, args ...string) Result {
+	t.Helper()
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	streams, in, out, errOut := genericiooptions.NewTestIOStreams()
+	in.WriteString(stdin)
+	cmd := p.New(Env(streams, clock))
+	cmd.SetArgs(args)
+	code := cli.Report(errOut, cmd.ExecuteContext(t.Context()))
+	return Result{Line: "kubectl " + p.Name + " " + strings.Join(args, " "), Code: code, Stdout: out.String(), Stderr: errOut.String()}
+}
+
+// Env is an environment that holds nothing of the machine's.
+func Env(streams genericiooptions.IOStreams, clock clock.Clock) cli.Env {
+	return cli.Env{
+		IOStreams: streams,
+		Clock:     clock,
+		LookupEnv: func(string) (string, bool) { return "", false },
+		Config:    genericclioptions.NewConfigFlags(true),
+	}
+}
+
+// Case is one command line, recorded in testdata/golden under its name.
+type Case struct {
+	Name  string
+	Args  []string
+	Stdin string
+}
+
+// Golden compares what each case writes with its file, and finds files that no case
+// writes any more.
+func (p Plugin) Golden(t *testing.T, cases ...Case) {
+	known := map[string]bool{}
+	for _, tc := range cases {
+		if known[tc.Name] {
+			t.Errorf("two cases are named %q", tc.Name)
+		}
+		known[tc.Name] = true
+		t.Run(tc.Name, func(t *testing.T) { compare(t, goldenFile(tc.Name), p.Run(t, tc.Stdin, tc.Args...).String()) })
+	}
+	files, err := filepath.Glob(goldenFile("*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !known[strings.TrimSuffix(filepath.Base(file), ".txt")] {
+			t.Errorf("%s: no case of that name", file)
+		}
+	}
+}
+
+func goldenFile(name string) string { return filepath.Join("testdata", "golden", name+".txt") }
+
+// compare compares got with a file, or records it.
+func compare(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: run make update-golden", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s, - is recorded, + is what the command writes (make update-golden):\n%s", path, diff)
+	}
+}
+
+// Fits checks the promise of 80 columns on what the cases write to stdout, but for
+// lines that are exempt, and for -o, whose formats are as long as they are.
+func (p Plugin) Fits(t *testing.T, exempt func(line string) bool, cases ...Case) {
+	for _, tc := range cases {
+		if slices.ContainsFunc(tc.Args, func(arg string) bool { return strings.HasPrefix(arg, "-o") }) {
+			continue
+		}
+		t.Run(tc.Name, func(t *testing.T) {
+			for line := range strings.Lines(p.Run(t, tc.Stdin, tc.Args...).Stdout) {
+				line = strings.TrimSuffix(line, "\n")
+				if width := print.Width(line); width > 80 && !exempt(line) {
+					t.Errorf("%d cells: %s", width, line)
+				}
+			}
+		})
+	}
+}
