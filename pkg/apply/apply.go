@@ -76,10 +76,13 @@ func (e *DriftError) Error() string {
 // the rest of the plan is not to be applied.
 func Run(ctx context.Context, client kubernetes.Interface, p *report.TaintPlan, opts Options) error {
 	r := newRun(client, p, opts)
-	var snap *snapshot.Snapshot
+	snap, err := opts.Load(ctx)
+	if err != nil {
+		return r.stopped(0, err)
+	}
+	begun := int(plan.Begun(p, snap)) // an earlier call's last wave
 	for i := range p.Waves {
-		var err error
-		if snap, err = r.wave(ctx, i, snap); err != nil {
+		if snap, err = r.wave(ctx, i, begun, snap); err != nil {
 			return r.stopped(i, err)
 		}
 	}
@@ -122,14 +125,15 @@ func newRun(client kubernetes.Interface, p *report.TaintPlan, opts Options) *run
 	return r
 }
 
-// wave changes the nodes of a wave and waits until it has settled. before is the
-// cluster after the wave before it, nil for the first; the result is the one after it.
-func (r *run) wave(ctx context.Context, i int, before *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+// wave changes the nodes of a wave and waits until it has settled, which those before
+// the last that was begun have. before is the cluster as it was after the wave before;
+// the result is the one after this.
+func (r *run) wave(ctx context.Context, i, begun int, before *snapshot.Snapshot) (*snapshot.Snapshot, error) {
 	r.changed = nil
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if before != nil && !r.done(i, before) {
+	if i > 0 && i >= begun && !r.opts.DryRun {
 		drift, err := r.opts.Drift(ctx, before)
 		if err != nil {
 			return nil, err
@@ -138,19 +142,13 @@ func (r *run) wave(ctx context.Context, i int, before *snapshot.Snapshot) (*snap
 			return nil, &DriftError{Drift: drift}
 		}
 	}
-	if err := r.each(ctx, i, r.taint); err != nil || r.opts.DryRun {
+	if err := r.each(ctx, i, r.taint); err != nil {
 		return nil, err
 	}
-	return r.settle(ctx, i)
-}
-
-// done says whether all nodes of a wave have had their change.
-func (r *run) done(i int, snap *snapshot.Snapshot) bool {
-	changed := map[string]bool{}
-	for _, node := range snap.Nodes {
-		changed[node.Name] = plan.Done(r.nodes[node.Name], node.Spec.Taints)
+	if r.opts.DryRun || i+1 < begun {
+		return before, nil
 	}
-	return !slices.ContainsFunc(r.plan.Waves[i], func(name string) bool { return !changed[name] })
+	return r.settle(ctx, i)
 }
 
 // parallel is how many nodes are written at a time.

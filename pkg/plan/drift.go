@@ -17,12 +17,15 @@ import (
 
 // Drift is what has changed, of what matters, since a plan was made; where nothing
 // has, what is left of the plan may be applied. For the nodes that have not had their
-// change the plan is made anew, in the same waves, and compared. Of opts the waves do
-// not count.
+// change the plan is made anew, in the same waves, and compared. While a wave is under
+// way that would say nothing: then only the nodes are compared. Of opts the waves do not
+// count.
 func Drift(ctx context.Context, planned *report.TaintPlan, snap *snapshot.Snapshot, opts Options) ([]report.Drift, error) {
 	rest, drift := whatIsLeft(planned, snap)
 	drift = append(drift, unseen(planned, snap)...)
-	if len(drift) > 0 || len(rest.waves) == 0 {
+	begun := Begun(planned, snap)
+	underWay := begun > 0 && len(Unsettled(planned, begun, snap)) > 0
+	if len(drift) > 0 || len(rest.waves) == 0 || underWay {
 		return sorted(drift), nil
 	}
 	opts.Waves, opts.AutoWaves, opts.Split = 0, false, nil

@@ -14,6 +14,30 @@ import (
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
 
+// Begun is the wave, counted from 1, that a plan has come to: the waves before it have
+// been applied, and some of its own nodes. 0 if none has been.
+func Begun(p *report.TaintPlan, snap *snapshot.Snapshot) int32 {
+	byName := map[string]report.TaintedNode{}
+	for _, node := range p.Nodes {
+		byName[node.Name] = node
+	}
+	done := map[string]bool{}
+	for _, node := range snap.Nodes {
+		planned, ok := byName[node.Name]
+		done[node.Name] = ok && Done(planned, node.Spec.Taints)
+	}
+	begun := int32(0)
+	for i, wave := range p.Waves {
+		if slices.ContainsFunc(wave, func(name string) bool { return done[name] }) {
+			begun = int32(i) + 1
+		}
+		if slices.ContainsFunc(wave, func(name string) bool { return !done[name] }) {
+			break
+		}
+	}
+	return begun
+}
+
 // Unsettled says what is not yet as planned for when a wave, counted from 1, and those
 // before it have been applied: pods that are still to go, and workloads with fewer
 // ready pods than they are to have again. Nothing, if the next wave may come.

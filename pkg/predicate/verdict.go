@@ -135,6 +135,8 @@ type run struct {
 	// disabled are plugins whose Filter must not run: they said Skip, or they
 	// failed and left no state.
 	disabled sets.Set[string]
+	// filtering are the filter plugins that are left.
+	filtering []fwk.FilterPlugin
 	// allowed are the nodes that the PreFilters left, nil = all; narrowedBy are
 	// the plugins that narrowed them.
 	allowed    sets.Set[string]
@@ -178,6 +180,9 @@ func (r *run) preFilterAll() { r.preFilter(false) }
 // unresolvable one ends it; else an empty intersection of nodes ends it; else the
 // last resolvable one.
 func (r *run) preFilter(stopEarly bool) {
+	defer func() {
+		r.filtering = slices.DeleteFunc(slices.Clone(r.profile.filter), func(plugin fwk.FilterPlugin) bool { return r.disabled.Has(plugin.Name()) })
+	}()
 	skipped := sets.New[string]()
 	decided := false
 	var result *fwk.PreFilterResult
@@ -276,15 +281,12 @@ func (r *run) filter(node fwk.NodeInfo, all bool) ([]Failure, error) {
 
 func (r *run) filters(state fwk.CycleState, node fwk.NodeInfo, all bool) ([]Failure, error) {
 	var failures []Failure
-	for _, plugin := range r.profile.filter {
-		name := plugin.Name()
-		if r.disabled.Has(name) {
-			continue
-		}
+	for _, plugin := range r.filtering {
 		status := plugin.Filter(r.ctx, state, r.pod, node)
 		if status.IsSuccess() {
 			continue
 		}
+		name := plugin.Name()
 		if !status.IsRejected() && len(failures) > 0 {
 			continue // The scheduler stops at the first rejection and never sees it.
 		}
@@ -312,10 +314,10 @@ func (r *run) passes(node fwk.NodeInfo) bool {
 // state with the nominated pods of at least the pod's priority in place. The
 // node comes back unchanged when there are none.
 func (r *run) addNominated(node fwk.NodeInfo) (fwk.CycleState, fwk.NodeInfo, error) {
-	nominated := r.engine.nominator.NominatedPodsForNode(node.Node().Name)
-	if len(nominated) == 0 {
+	if len(r.engine.nominator.byNode) == 0 {
 		return r.state, node, nil
 	}
+	nominated := r.engine.nominator.NominatedPodsForNode(node.Node().Name)
 	nominated = slices.DeleteFunc(slices.Clone(nominated), func(info fwk.PodInfo) bool {
 		return info.GetPod().UID == r.pod.UID || corev1helpers.PodPriority(info.GetPod()) < corev1helpers.PodPriority(r.pod)
 	})
