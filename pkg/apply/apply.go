@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/plan"
@@ -27,19 +28,27 @@ type Options struct {
 	Timeout time.Duration
 	// Load takes a snapshot of the cluster as it is.
 	Load func(context.Context) (*snapshot.Snapshot, error)
+	// Watch is like Load, but the snapshot need hold no more than the kinds of
+	// plan.Watched: it is asked again and again while a wave settles. Default: Load.
+	Watch func(context.Context) (*snapshot.Snapshot, error)
 	// Drift says what has changed of what matters since the plan was made; it is asked
-	// before each wave but the first. See plan.Drift.
+	// before nodes of a wave are changed, but not in a dry run. See plan.Drift.
 	Drift func(context.Context, *snapshot.Snapshot) ([]report.Drift, error)
 	// Report is told of every step, from one goroutine at a time; nil for nobody.
 	Report func(Step)
+	// File is where the plan is saved, for errors that say how to go on; empty if it
+	// is not known.
+	File string
 }
 
-// Patience is how much longer than planned a wave may take: for pods that end slowly
-// and images that are slow to come.
+// Patience is how much longer than planned a wave may take: for images that are slow
+// to come, say.
 const Patience = 5 * time.Minute
 
-// pollInterval is how long to wait between two looks at the cluster.
-const pollInterval = 2 * time.Second
+// polling is how long to wait between two looks at the cluster.
+func polling() wait.Backoff {
+	return wait.Backoff{Duration: 2 * time.Second, Factor: 1.3, Cap: 15 * time.Second, Steps: 10}
+}
 
 // Step is one thing done, or what is waited for.
 type Step struct {
@@ -48,8 +57,9 @@ type Step struct {
 	// Object is what it was done to: "node/gpu-1", "wave/1".
 	Object string
 	// Done says what was done: of a node "tainted", "unchanged" or, in Rollback,
-	// "restored", with " (server dry run)" in a dry run; of a wave "settled". Why
-	// nothing was, where the node is not there any more. Empty while waiting.
+	// "restored", with " (server dry run)" in a dry run; of a wave "settled". Or why
+	// nothing was: "not there any more" and, in Rollback, "not ours". Empty while
+	// waiting.
 	Done string
 	// Waiting says for what, a line each; empty when done.
 	Waiting []string
@@ -76,30 +86,39 @@ func (e *DriftError) Error() string {
 // the rest of the plan is not to be applied.
 func Run(ctx context.Context, client kubernetes.Interface, p *report.TaintPlan, opts Options) error {
 	r := newRun(client, p, opts)
+	r.unsure = true
 	snap, err := opts.Load(ctx)
 	if err != nil {
 		return r.stopped(0, err)
 	}
-	begun := int(plan.Begun(p, snap)) // an earlier call's last wave
+	r.unsure, r.changed = false, plan.DoneNodes(p, snap)
+	begun, half := plan.Begun(p, snap)
+	if err := r.readClock(ctx); err != nil {
+		return r.stopped(max(0, int(begun)-1), err)
+	}
 	for i := range p.Waves {
-		if snap, err = r.wave(ctx, i, begun, snap); err != nil {
+		if snap, err = r.wave(ctx, i, int(begun), half, snap); err != nil {
 			return r.stopped(i, err)
 		}
 	}
 	return nil
 }
 
-// Rollback undoes what is done of a plan, the last wave first. Taints that others have
-// set since stay. It may be called again; nodes that are gone are passed over.
+// Rollback undoes what Run did of a plan, the last wave first. Taints that others have
+// set since stay, and nodes that others gave the planned change. It may be called again;
+// nodes that are gone are passed over.
 func Rollback(ctx context.Context, client kubernetes.Interface, p *report.TaintPlan, opts Options) error {
 	r := newRun(client, p, opts)
+	if err := r.readClock(ctx); err != nil {
+		return fmt.Errorf("%w; nothing was undone", err)
+	}
 	for i := range slices.Backward(p.Waves) {
 		err := ctx.Err()
 		if err == nil {
 			err = r.each(ctx, i, r.restore)
 		}
 		if err != nil {
-			return fmt.Errorf("wave %d of %d: %w; what is undone stays so: run --rollback again to go on", i+1, len(p.Waves), err)
+			return fmt.Errorf("wave %d of %d: %w; what is undone stays so: run %s again to go on", i+1, len(p.Waves), err, r.command("--rollback"))
 		}
 	}
 	return nil
@@ -112,13 +131,18 @@ type run struct {
 	nodes  map[string]report.TaintedNode
 	opts   Options
 
-	mu sync.Mutex // guards changed, and lets one report at a time
-	// changed are the nodes of the wave that are as they are to be.
-	changed []string
+	// ahead is how far the API server's clock is ahead of this one.
+	ahead time.Duration
+
+	mu sync.Mutex // guards what follows, and lets one report at a time
+	// changed are the nodes that are as they are to be, as far as is known.
+	changed map[string]bool
+	// unsure says that there may be more of them.
+	unsure bool
 }
 
 func newRun(client kubernetes.Interface, p *report.TaintPlan, opts Options) *run {
-	r := &run{client: client, plan: p, nodes: map[string]report.TaintedNode{}, opts: opts}
+	r := &run{client: client, plan: p, nodes: map[string]report.TaintedNode{}, changed: map[string]bool{}, opts: opts}
 	for _, node := range p.Nodes {
 		r.nodes[node.Name] = node
 	}
@@ -126,20 +150,23 @@ func newRun(client kubernetes.Interface, p *report.TaintPlan, opts Options) *run
 }
 
 // wave changes the nodes of a wave and waits until it has settled, which those before
-// the last that was begun have. before is the cluster as it was after the wave before;
-// the result is the one after this.
-func (r *run) wave(ctx context.Context, i, begun int, before *snapshot.Snapshot) (*snapshot.Snapshot, error) {
-	r.changed = nil
+// the last that was begun have. If only half of that one was, the rest comes when what
+// the others displace has settled. before is the cluster as it was after the wave
+// before; the result is the one after this.
+func (r *run) wave(ctx context.Context, i, begun int, half bool, before *snapshot.Snapshot) (*snapshot.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if i > 0 && i >= begun && !r.opts.DryRun {
-		drift, err := r.opts.Drift(ctx, before)
-		if err != nil {
+	goesOn := i+1 == begun && half
+	if goesOn && !r.opts.DryRun {
+		var err error
+		if before, err = r.settle(ctx, i, before, r.full); err != nil {
 			return nil, err
 		}
-		if len(drift) > 0 {
-			return nil, &DriftError{Drift: drift}
+	}
+	if (goesOn || i >= begun) && !r.opts.DryRun {
+		if err := r.compare(ctx, before); err != nil {
+			return nil, err
 		}
 	}
 	if err := r.each(ctx, i, r.taint); err != nil {
@@ -148,7 +175,43 @@ func (r *run) wave(ctx context.Context, i, begun int, before *snapshot.Snapshot)
 	if r.opts.DryRun || i+1 < begun {
 		return before, nil
 	}
-	return r.settle(ctx, i)
+	look := r.full
+	if i+1 == len(r.plan.Waves) { // nothing is compared any more
+		look = r.watch
+	}
+	after, err := r.settle(ctx, i, before, look)
+	if err == nil {
+		r.report(Step{Wave: i + 1, Object: fmt.Sprintf("wave/%d", i+1), Done: "settled"})
+	}
+	return after, err
+}
+
+// compare returns a [DriftError] unless the rest of the plan may be applied to the
+// cluster as it is now.
+func (r *run) compare(ctx context.Context, now *snapshot.Snapshot) error {
+	drift, err := r.opts.Drift(ctx, now)
+	if err != nil {
+		return err
+	}
+	if drift = append(r.reverted(now), drift...); len(drift) > 0 {
+		return &DriftError{Drift: drift}
+	}
+	return nil
+}
+
+// reverted are the nodes that had their change and have it no more, as others have
+// taken it back.
+func (r *run) reverted(now *snapshot.Snapshot) []report.Drift {
+	done := plan.DoneNodes(r.plan, now)
+	var drift []report.Drift
+	for _, node := range now.Nodes {
+		if r.changed[node.Name] && !done[node.Name] && isPlanned(r.nodes[node.Name], node) {
+			drift = append(drift, report.Drift{
+				Object: "node/" + node.Name, Planned: plan.Taints(r.nodes[node.Name].After), Found: plan.Taints(node.Spec.Taints),
+			})
+		}
+	}
+	return drift
 }
 
 // parallel is how many nodes are written at a time.
@@ -182,9 +245,11 @@ func (r *run) report(step Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if name, isNode := strings.CutPrefix(step.Object, "node/"); isNode {
-		r.changed = append(r.changed, name)
-		if r.opts.DryRun {
+		switch {
+		case r.opts.DryRun:
 			step.Done += " (server dry run)"
+		case step.Done != gone:
+			r.changed[name] = true
 		}
 	}
 	if r.opts.Report != nil {
@@ -192,22 +257,23 @@ func (r *run) report(step Step) {
 	}
 }
 
-// settle waits until a wave has settled, and returns the cluster as it then is.
-func (r *run) settle(ctx context.Context, i int) (*snapshot.Snapshot, error) {
-	timeout := r.timeout(i)
+// settle waits until a wave has settled, and returns the cluster as it then is, by look.
+// before is the cluster before the wave.
+func (r *run) settle(ctx context.Context, i int, before *snapshot.Snapshot, look func(context.Context, int) (*snapshot.Snapshot, []string, error)) (*snapshot.Snapshot, error) {
+	timeout := r.timeout(i, before)
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	step := Step{Wave: i + 1, Object: fmt.Sprintf("wave/%d", i+1), Waiting: []string{"the cluster is not read yet"}}
 	var snap *snapshot.Snapshot
-	err := wait.PollUntilContextCancel(waiting, pollInterval, true, func(ctx context.Context) (bool, error) {
-		now, err := r.opts.Load(ctx)
+	err := polling().DelayFunc().Until(waiting, true, true, func(ctx context.Context) (bool, error) {
+		now, unsettled, err := look(ctx, i)
 		switch {
 		case ctx.Err() != nil:
 			return false, nil
 		case err != nil: // may pass: the API server is restarted
 			step.Waiting = []string{"the cluster cannot be read: " + err.Error()}
 		default:
-			snap, step.Waiting = now, plan.Unsettled(r.plan, int32(i)+1, now)
+			snap, step.Waiting = now, unsettled
 		}
 		if len(step.Waiting) > 0 {
 			r.report(step)
@@ -220,27 +286,61 @@ func (r *run) settle(ctx context.Context, i int) (*snapshot.Snapshot, error) {
 	case err != nil:
 		return nil, fmt.Errorf("not settled after %s: %s", timeout, some(step.Waiting))
 	}
-	step.Done = "settled"
-	r.report(step)
 	return snap, nil
 }
 
-// timeout is how long a wave may take to settle: until its last eviction, and as long
-// as the slowest workload needs to start, and Patience.
-func (r *run) timeout(i int) time.Duration {
+// watch looks at what tells whether a wave has settled.
+func (r *run) watch(ctx context.Context, i int) (*snapshot.Snapshot, []string, error) {
+	load := r.opts.Watch
+	if load == nil {
+		load = r.opts.Load
+	}
+	return r.look(ctx, i, load)
+}
+
+// full looks at the whole cluster, once a wave seems to have settled.
+func (r *run) full(ctx context.Context, i int) (*snapshot.Snapshot, []string, error) {
+	snap, waiting, err := r.watch(ctx, i)
+	if err != nil || len(waiting) > 0 || r.opts.Watch == nil {
+		return snap, waiting, err
+	}
+	return r.look(ctx, i, r.opts.Load)
+}
+
+func (r *run) look(ctx context.Context, i int, load func(context.Context) (*snapshot.Snapshot, error)) (*snapshot.Snapshot, []string, error) {
+	snap, err := load(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return snap, plan.Unsettled(r.plan, int32(i)+1, snap), nil
+}
+
+// timeout is how long a wave may take to settle: until its last eviction, as long as
+// any of its pods may take to end and as the slowest workload needs to start, and
+// Patience.
+func (r *run) timeout(i int, before *snapshot.Snapshot) time.Duration {
 	if r.opts.Timeout > 0 {
 		return r.opts.Timeout
 	}
-	var after, start int64
+	leave := map[string]bool{}
+	var after, grace, start int64
 	for _, e := range r.plan.Evictions {
 		if int(e.Wave) == i+1 {
 			after = max(after, e.AfterSeconds)
 		}
 	}
+	for _, v := range r.plan.Preempted {
+		leave[v.Namespace+"/"+v.Name] = int(v.Wave) == i+1
+	}
+	for _, pod := range before.Pods {
+		if leave[pod.Namespace+"/"+pod.Name] || slices.Contains(r.plan.Waves[i], pod.Spec.NodeName) {
+			grace = max(grace, ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, 0))
+		}
+	}
 	for _, w := range r.plan.Workloads {
 		start = max(start, w.StartSeconds)
 	}
-	return time.Duration(after+start)*time.Second + Patience
+	return time.Duration(after+grace+start)*time.Second + Patience
 }
 
 // stopped is the error of a wave, with what is done and how to go on.
@@ -250,21 +350,34 @@ func (r *run) stopped(i int, err error) error {
 		return err
 	}
 	var done []string
-	for k, wave := range r.plan.Waves[:i] {
-		done = append(done, fmt.Sprintf("wave %d (%s)", k+1, nodes(wave)))
+	for k, wave := range r.plan.Waves[:i+1] {
+		changed := slices.DeleteFunc(slices.Clone(wave), func(name string) bool { return !r.changed[name] })
+		switch {
+		case len(changed) == 0:
+		case k < i:
+			done = append(done, fmt.Sprintf("wave %d (%s)", k+1, nodes(changed)))
+		default:
+			done = append(done, fmt.Sprintf("the taints of wave %d (%s)", k+1, nodes(changed)))
+		}
 	}
-	if len(r.changed) > 0 {
-		slices.Sort(r.changed)
-		done = append(done, fmt.Sprintf("the taints of wave %d (%s)", i+1, nodes(r.changed)))
-	}
-	if len(done) == 0 {
+	_, drifted := errors.AsType[*DriftError](err)
+	switch {
+	case len(done) == 0 && r.unsure:
+		return fmt.Errorf("%w; no node is known to be changed", err)
+	case len(done) == 0:
 		return fmt.Errorf("%w; no node was changed", err)
+	case drifted:
+		return fmt.Errorf("%w; done: %s; make a new plan for the rest, or %s to undo", err, strings.Join(done, ", "), r.command("--rollback"))
 	}
-	next := "run --apply again to continue"
-	if _, drifted := errors.AsType[*DriftError](err); drifted {
-		next = "make a new plan for the rest"
+	return fmt.Errorf("%w; done: %s; run %s again to continue, or %s to undo", err, strings.Join(done, ", "), r.command("--apply"), r.command("--rollback"))
+}
+
+// command is how a user goes on with the plan.
+func (r *run) command(flag string) string {
+	if r.opts.File == "" {
+		return flag
 	}
-	return fmt.Errorf("%w; done: %s; %s, or --rollback to undo", err, strings.Join(done, ", "), next)
+	return "kubectl taint-plan " + flag + " " + r.opts.File
 }
 
 // nodes lists nodes: "node a", "nodes a, b".

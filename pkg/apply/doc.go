@@ -16,12 +16,15 @@
 //
 // No other record is kept. A node whose taints are the planned ones is done, whoever
 // set them: so [Run] goes on after a crash where the last one ended, first waiting for
-// what is not settled, and [Rollback] undoes what there is to undo.
+// what is not settled. [Rollback] undoes only what Run did, as far as the node says: the
+// field manager owns the taints, or one that was set says since when (docs/adr/0014).
+// A node that is gone needs nothing; one that had its change and has it no more is drift.
 //
 // # Waves
 //
 // The nodes of a wave are changed together, and a wave once begun is set on all its
 // nodes: Ctrl-C stops between waves. The wave is over when the evicted pods are gone
 // and their workloads have as many ready pods as the plan has nodes for
-// ([plan.Unsettled]). Before the next one the plan is compared with the cluster again.
+// ([plan.Unsettled]). Before nodes are changed what is left of the plan is compared with
+// the cluster: at the first wave too, as the user may have been asked long ago.
 package apply

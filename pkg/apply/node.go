@@ -3,10 +3,12 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +25,9 @@ import (
 // FieldManager owns the taints that are applied.
 const FieldManager = "stowage"
 
+// gone is said of a node that is not there, where that is no error.
+const gone = "not there any more"
+
 // onConflict calls change again, for some seconds, as long as another was faster to
 // write the node that it has read.
 func onConflict(change func() error) error {
@@ -35,6 +40,9 @@ func (r *run) taint(ctx context.Context, planned report.TaintedNode) (done strin
 	err = onConflict(func() error {
 		node, err := r.client.CoreV1().Nodes().Get(ctx, planned.Name, metav1.GetOptions{})
 		switch {
+		case apierrors.IsNotFound(err):
+			done = gone
+			return nil
 		case err != nil:
 			return err
 		case !isPlanned(planned, node):
@@ -46,17 +54,17 @@ func (r *run) taint(ctx context.Context, planned report.TaintedNode) (done strin
 			return fmt.Errorf("its taints have changed: planned %s, found %s", plan.Taints(planned.Before), plan.Taints(node.Spec.Taints))
 		}
 		done = "tainted"
-		return r.set(ctx, node, planned.After)
+		return r.write(ctx, node, planned.After)
 	})
 	return done, err
 }
 
-// restore takes the planned change of a node back.
+// restore takes the planned change of a node back, if Run made it.
 func (r *run) restore(ctx context.Context, planned report.TaintedNode) (done string, err error) {
 	err = onConflict(func() error {
 		node, err := r.client.CoreV1().Nodes().Get(ctx, planned.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && !isPlanned(planned, node) {
-			done = "not there any more"
+			done = gone
 			return nil
 		}
 		if err != nil {
@@ -67,8 +75,12 @@ func (r *run) restore(ctx context.Context, planned report.TaintedNode) (done str
 			done = "unchanged"
 			return nil
 		}
+		if !ours(planned, node) {
+			done = "not ours"
+			return nil
+		}
 		done = "restored"
-		return r.set(ctx, node, restored)
+		return r.write(ctx, node, restored)
 	})
 	return done, err
 }
@@ -77,6 +89,71 @@ func (r *run) restore(ctx context.Context, planned report.TaintedNode) (done str
 // name.
 func isPlanned(planned report.TaintedNode, node *corev1.Node) bool {
 	return planned.UID == "" || planned.UID == node.UID
+}
+
+// ours says whether the planned change, of which a node has something, was made by
+// [Run]. Then the field manager owns the list, until another writes to it; after that,
+// a taint that was set still says since when it is there, which kubectl's does not. An
+// empty list has no owner: it is taken for ours.
+func ours(planned report.TaintedNode, node *corev1.Node) bool {
+	if len(node.Spec.Taints) == 0 || slices.ContainsFunc(node.ManagedFields, ownsTaints) {
+		return true
+	}
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.TimeAdded != nil && plan.Sets(planned, t) })
+}
+
+// ownsTaints says whether an entry is the field manager's, and has the taints.
+func ownsTaints(entry metav1.ManagedFieldsEntry) bool {
+	if entry.Manager != FieldManager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.FieldsV1 == nil {
+		return false
+	}
+	var fields struct {
+		Spec struct {
+			Taints json.RawMessage `json:"f:taints"`
+		} `json:"f:spec"`
+	}
+	return json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil && fields.Spec.Taints != nil
+}
+
+// readClock compares the API server's clock with this one, for what is noted on nodes
+// is compared with what it notes: of who asks for a review of himself, as everybody may,
+// the answer says when it was made, to the second. A server that has none is taken to
+// be right.
+func (r *run) readClock(ctx context.Context) error {
+	review, err := r.client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the API server's clock cannot be read: %s", err)
+	}
+	if made := review.CreationTimestamp; !made.IsZero() {
+		r.ahead = time.Until(made.Time)
+	}
+	return nil
+}
+
+// write sets the taints of a node as it was read. Without an answer that says so it is
+// not known whether they are: then the node is read again.
+func (r *run) write(ctx context.Context, node *corev1.Node, taints []corev1.Taint) error {
+	err := r.set(ctx, node, taints)
+	if err == nil || refused(err) {
+		return err
+	}
+	found, again := r.client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
+	if again == nil && found.UID == node.UID && taint.Same(found.Spec.Taints, taints) {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unsure = true
+	return err
+}
+
+// refused says whether the API server has answered that it will not do what was asked.
+func refused(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500
 }
 
 // set replaces the taints of a node as it was read: a conflict says that it has been
@@ -91,7 +168,7 @@ func (r *run) set(ctx context.Context, node *corev1.Node, taints []corev1.Taint)
 	}
 	spec := corev1ac.NodeSpec()
 	for _, t := range taints {
-		spec.WithTaints(configuration(t, node.Spec.Taints))
+		spec.WithTaints(configuration(t, node.Spec.Taints, metav1.NewTime(time.Now().Add(r.ahead))))
 	}
 	_, err := r.client.CoreV1().Nodes().Apply(ctx,
 		corev1ac.Node(node.Name).WithResourceVersion(node.ResourceVersion).WithSpec(spec),
@@ -115,14 +192,12 @@ func (r *run) clear(ctx context.Context, node *corev1.Node, dryRun []string) err
 }
 
 // configuration is a taint to apply. One that is there already keeps the time since
-// when it is; a NoExecute one that is not begins now, as the node controller notes it,
-// so that the next plan knows what is left of the pods' time.
-func configuration(t corev1.Taint, now []corev1.Taint) *corev1ac.TaintApplyConfiguration {
-	added := new(metav1.Now())
-	if i := slices.IndexFunc(now, func(found corev1.Taint) bool { return taint.Same([]corev1.Taint{found}, []corev1.Taint{t}) }); i >= 0 {
-		added = now[i].TimeAdded
-	} else if t.Effect != corev1.TaintEffectNoExecute {
-		added = nil
+// when it is. One that is not begins at now: so the next plan knows what is left of the
+// pods' time, and a rollback whose taint it is.
+func configuration(t corev1.Taint, there []corev1.Taint, now metav1.Time) *corev1ac.TaintApplyConfiguration {
+	added := &now
+	if i := slices.IndexFunc(there, func(found corev1.Taint) bool { return taint.Same([]corev1.Taint{found}, []corev1.Taint{t}) }); i >= 0 {
+		added = there[i].TimeAdded
 	}
 	set := corev1ac.Taint().WithKey(t.Key).WithEffect(t.Effect)
 	if t.Value != "" {

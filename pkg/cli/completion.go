@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
+
+	"github.com/stowage-dev/stowage/pkg/print"
 )
 
 // A shell waits for its completions: ask for few names, and not for long.
@@ -29,7 +31,7 @@ func CompletePendingPods(env Env) cobra.CompletionFunc {
 		}
 		names := list(cmd.Context(), env, pods, namespace, "spec.nodeName=,status.phase=Pending")
 		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
-		return startingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
+		return StartingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -39,7 +41,7 @@ func CompleteNames(env Env, resource schema.GroupVersionResource) cobra.Completi
 	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		names := list(cmd.Context(), env, resource, "", "")
 		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
-		return startingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
+		return StartingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -55,7 +57,7 @@ func registerCompletions(cmd *cobra.Command, env Env) {
 	for flag, names := range completers {
 		// The error says that the flag does not exist, and Prepare added it.
 		cobra.CheckErr(cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-			return startingWith(names(cmd.Context()), toComplete), cobra.ShellCompDirectiveNoFileComp
+			return StartingWith(names(cmd.Context()), toComplete), cobra.ShellCompDirectiveNoFileComp
 		}))
 	}
 }
@@ -103,6 +105,10 @@ func kubeconfigNames(env Env, what string) []string {
 	return slices.Sorted(maps.Keys(config.AuthInfos))
 }
 
-func startingWith(names []string, prefix string) []string {
-	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) })
+// StartingWith keeps the names that begin so, but none that a terminal would act on: a
+// dump or somebody else's kubeconfig may hold such.
+func StartingWith(names []string, prefix string) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasPrefix(name, prefix) || print.Escape(name) != name
+	})
 }

@@ -62,7 +62,7 @@ func (f *OutputFlags) AddFlags(cmd *cobra.Command) {
 func complete(cmd *cobra.Command, flag string, values func() []string) {
 	// The error says that the flag does not exist, and it was added by our caller.
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		return startingWith(values(), toComplete), cobra.ShellCompDirectiveNoFileComp
+		return StartingWith(values(), toComplete), cobra.ShellCompDirectiveNoFileComp
 	}))
 }
 

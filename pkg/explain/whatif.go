@@ -18,6 +18,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // maxPlaced bounds how many replicas a what-if places; more are said as "at least".
@@ -109,17 +110,6 @@ func eligible(verdict *predicate.Verdict) int32 {
 	return nodes
 }
 
-// daemonTolerations are those that the DaemonSet controller adds to its pods
-// (k8s.io/kubernetes pkg/controller/daemon/util, AddOrUpdateDaemonPodTolerations).
-var daemonTolerations = []corev1.Toleration{
-	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-}
-
 // whatIf is a workload that is not in the cluster.
 type whatIf struct {
 	kind, name, namespace string
@@ -186,7 +176,7 @@ func (w *whatIf) replica(i int32) *corev1.Pod {
 // daemon is a DaemonSet's pod, as its controller makes it for a node.
 func (w *whatIf) daemon() *corev1.Pod {
 	pod := w.replica(0)
-	pod.Spec.Tolerations = append(pod.Spec.Tolerations, daemonTolerations...)
+	pod.Spec.Tolerations = workload.DaemonTolerations(&pod.Spec)
 	return pod
 }
 

@@ -48,6 +48,9 @@ func TestWouldFitPlacesReplicasOneAfterAnother(t *testing.T) {
 			append([]snapshot.Object{build.StorageClass("fast", "example.com/p", storagev1.VolumeBindingWaitForFirstConsumer)}, nodes...), 2, report.VerdictSchedulable, ""},
 		"a daemon, node by node": {build.DaemonSet("a", "agent", build.Pod("a", "").Request("cpu=1")),
 			append([]snapshot.Object{build.Node("small").Capacity("cpu=500m,memory=1Gi,pods=10").Obj()}, nodes...), 3, report.VerdictSchedulable, ""},
+		"a daemon on the host's network, where the node's is missing": {
+			build.DaemonSet("a", "cni", build.Pod("a", "").With(func(pod *corev1.Pod) { pod.Spec.HostNetwork = true })),
+			[]snapshot.Object{build.Node("n").Capacity("cpu=4").Taint(corev1.TaintNodeNetworkUnavailable + ":NoSchedule").Obj()}, 1, report.VerdictSchedulable, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			item := wouldFit(t, tc.object, tc.objects...)

@@ -8,8 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -20,10 +18,8 @@ import (
 // does (k8s.io/kubernetes pkg/controller/disruption): a pod counts in every budget
 // whose selector matches it, and is healthy if it is ready and not being deleted.
 type budgets struct {
-	// byLabel holds each budget under one label that its selector asks for; unlabelled
-	// those whose selectors ask for none, by namespace.
-	byLabel    map[label][]*budget
-	unlabelled map[string][]*budget
+	index *snapshot.Budgets
+	known map[*policyv1.PodDisruptionBudget]*budget
 	// matching are the budgets of pods that have been asked for.
 	matching map[types.UID][]*budget
 	// healthy are the pods that count; unfit are those in place of one that did not.
@@ -33,21 +29,17 @@ type budgets struct {
 // budget is a PodDisruptionBudget, and how many healthy pods it asks for and has.
 type budget struct {
 	*policyv1.PodDisruptionBudget
-	selector         labels.Selector
 	desired, healthy int32
 }
-
-// label is one that pods of a namespace may have.
-type label struct{ namespace, key, value string }
 
 // newBudgets counts the healthy pods of a snapshot.
 func newBudgets(snap *snapshot.Snapshot) *budgets {
 	b := &budgets{
-		byLabel: map[label][]*budget{}, unlabelled: map[string][]*budget{},
+		index: snapshot.NewBudgets(snap.PodDisruptionBudgets), known: map[*policyv1.PodDisruptionBudget]*budget{},
 		matching: map[types.UID][]*budget{}, healthy: map[types.UID]bool{}, unfit: map[types.UID]bool{},
 	}
 	for _, pdb := range snap.PodDisruptionBudgets {
-		b.add(pdb)
+		b.known[pdb] = &budget{PodDisruptionBudget: pdb}
 	}
 	covered := map[*budget][]*corev1.Pod{}
 	for _, pod := range snap.Pods {
@@ -64,45 +56,17 @@ func newBudgets(snap *snapshot.Snapshot) *budgets {
 }
 
 // ready says whether a pod counts as healthy.
-func ready(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
-// add indexes a budget. A selector that is not valid matches nothing.
-func (b *budgets) add(pdb *policyv1.PodDisruptionBudget) {
-	selector, err := metav1.LabelSelectorAsSelector(pdb.Spec.Selector)
-	if err != nil || pdb.Spec.Selector == nil {
-		return
-	}
-	added := &budget{PodDisruptionBudget: pdb, selector: selector}
-	asked := slices.Sorted(maps.Keys(pdb.Spec.Selector.MatchLabels))
-	if len(asked) == 0 {
-		b.unlabelled[pdb.Namespace] = append(b.unlabelled[pdb.Namespace], added)
-		return
-	}
-	key := label{pdb.Namespace, asked[0], pdb.Spec.Selector.MatchLabels[asked[0]]}
-	b.byLabel[key] = append(b.byLabel[key], added)
-}
+func ready(pod *corev1.Pod) bool { return snapshot.Healthy(pod) }
 
 // of are the budgets that a pod counts in, by name.
 func (b *budgets) of(pod *corev1.Pod) []*budget {
 	matching, known := b.matching[pod.UID]
 	if !known {
-		matching = b.match(pod)
+		for _, pdb := range b.index.Of(pod) {
+			matching = append(matching, b.known[pdb])
+		}
 		b.matching[pod.UID] = matching
 	}
-	return matching
-}
-
-func (b *budgets) match(pod *corev1.Pod) []*budget {
-	candidates := slices.Clone(b.unlabelled[pod.Namespace])
-	for key, value := range pod.Labels {
-		candidates = append(candidates, b.byLabel[label{pod.Namespace, key, value}]...)
-	}
-	matching := slices.DeleteFunc(candidates, func(b *budget) bool { return !b.selector.Matches(labels.Set(pod.Labels)) })
-	slices.SortFunc(matching, compareBudgets)
 	return matching
 }
 

@@ -180,7 +180,12 @@ func (p *Planner) replace(now moment, left []*move) (prompt, late []*corev1.Pod,
 			return nil, nil, err
 		}
 		put(&p.log, p.replaced, m.replacement.UID, m)
-		if !p.controllers.make(m) {
+		made := p.controllers.make(m)
+		if p.foreign(m.replacement) {
+			p.mark(m, report.MarkUnknownScheduler)
+			continue
+		}
+		if !made {
 			continue
 		}
 		switch controllerOf(m.pod).kind {
@@ -195,9 +200,10 @@ func (p *Planner) replace(now moment, left []*move) (prompt, late []*corev1.Pod,
 
 // endJob deletes what is left of a Job that has failed.
 func (p *Planner) endJob(now moment, job controller) error {
-	for _, pod := range p.controllers.jobPods[job] {
+	for _, pod := range slices.Backward(p.controllers.jobPods[job]) {
 		if m := p.replaced[pod.UID]; m != nil && m.node == "" {
 			set(&p.log, &m.replacement, nil)
+			set(&p.log, &m.marks, without(m.marks, report.MarkUnknownScheduler))
 		}
 		if p.gone[pod.UID] || !active(pod) {
 			continue

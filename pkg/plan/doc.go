@@ -7,7 +7,11 @@
 // their stead joins the scheduler's queue, with the pods that wait already, and is
 // placed, preemption included. A wave is over when all that can happen has: the next
 // one begins with every pod that has a node ready. So the state after the last wave
-// is the one in which the cluster will rest.
+// is the one in which the cluster will rest, but for pods that come back to nodes which
+// evict them again (MarkReturns), and for those that other nodes are counting down.
+//
+// What another scheduler places is not simulated: such replacements are marked, and are
+// neither ready nor without a node.
 //
 // What a controller makes in place of a pod (owners.go) follows the built-in
 // controllers: a ReplicaSet as many as it wants and has not, a StatefulSet the same
@@ -17,8 +21,9 @@
 // PodDisruptionBudgets (budgets.go) stop no eviction by taint: they are counted, and
 // what falls below one is named. Waves (waves.go) are where they count: a wave is
 // sound if every pod displaced in it that had a node has one again which does not
-// evict it, and if no budget would be below what it asks for with all of the wave's
-// pods gone at once.
+// evict it, if none that is preempted is lost for good, and if no budget would be below
+// what it asks for with all of the wave's pods gone at once. Pods on the wave's own nodes
+// that nothing replaces are lost in whatever wave; they are named.
 //
 // A plan that is saved is sealed (seal.go) by a checksum; before it is applied the
 // plan is made anew and the two are compared (drift.go), whereby only what matters

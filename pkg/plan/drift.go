@@ -17,13 +17,13 @@ import (
 
 // Drift is what has changed, of what matters, since a plan was made; where nothing
 // has, what is left of the plan may be applied. For the nodes that have not had their
-// change the plan is made anew, in the same waves, and compared. While a wave is under
-// way that would say nothing: then only the nodes are compared. Of opts the waves do not
-// count.
+// change the plan is made anew, in the same waves, and compared. While pods are on the
+// move, as [Unsettled] has it, that would say nothing: then only the nodes are compared,
+// and who applies asks again when all has settled. Of opts the waves do not count.
 func Drift(ctx context.Context, planned *report.TaintPlan, snap *snapshot.Snapshot, opts Options) ([]report.Drift, error) {
 	rest, drift := whatIsLeft(planned, snap)
 	drift = append(drift, unseen(planned, snap)...)
-	begun := Begun(planned, snap)
+	begun, _ := Begun(planned, snap)
 	underWay := begun > 0 && len(Unsettled(planned, begun, snap)) > 0
 	if len(drift) > 0 || len(rest.waves) == 0 || underWay {
 		return sorted(drift), nil
@@ -49,12 +49,13 @@ type left struct {
 	// waves are those with nodes to change, and only these; numbers are the plan's.
 	waves   [][]string
 	numbers []int32
-	// done are the nodes that have had their change.
+	// done are the nodes that have had their change, or are gone.
 	done map[string]bool
 }
 
 // whatIsLeft parts the nodes that have had their change from those that have not. One
-// that is neither as it was nor as it is to be has drifted.
+// that is gone needs none: what the others bear without it, planning anew says. One that
+// is neither as it was nor as it is to be has drifted.
 func whatIsLeft(planned *report.TaintPlan, snap *snapshot.Snapshot) (left, []report.Drift) {
 	live := make(map[string]*corev1.Node, len(snap.Nodes))
 	for _, node := range snap.Nodes {
@@ -63,7 +64,11 @@ func whatIsLeft(planned *report.TaintPlan, snap *snapshot.Snapshot) (left, []rep
 	rest := left{done: map[string]bool{}}
 	var drift []report.Drift
 	for _, node := range planned.Nodes {
-		found := live[node.Name]
+		found, ok := live[node.Name]
+		if !ok {
+			rest.done[node.Name] = true
+			continue
+		}
 		if text := nodeDrift(node, found); text != "" {
 			drift = append(drift, report.Drift{Object: "node/" + node.Name, Planned: Taints(node.Before), Found: text})
 			continue
@@ -82,8 +87,6 @@ func whatIsLeft(planned *report.TaintPlan, snap *snapshot.Snapshot) (left, []rep
 // nodeDrift says what a node is that is not the one of the plan; empty if it is.
 func nodeDrift(planned report.TaintedNode, found *corev1.Node) string {
 	switch {
-	case found == nil:
-		return "no such node"
 	case planned.UID != "" && found.UID != planned.UID:
 		return "another node of this name, made at " + found.CreationTimestamp.UTC().Format("2006-01-02T15:04:05Z")
 	case !Done(planned, found.Spec.Taints) && !taint.Same(planned.Before, found.Spec.Taints):
@@ -110,6 +113,7 @@ func unseen(planned *report.TaintPlan, snap *snapshot.Snapshot) []report.Drift {
 func compare(planned, now *report.TaintPlan, rest left) []report.Drift {
 	drift := evictionDrift(planned, now, rest.done)
 	drift = append(drift, homeDrift(planned, now)...)
+	drift = append(drift, preemptionDrift(planned, now)...)
 	drift = append(drift, jobDrift(planned, now)...)
 	drift = append(drift, budgetDrift(planned, now)...)
 	return sorted(append(drift, waveDrift(planned, now, rest.numbers)...))
@@ -217,25 +221,27 @@ func evicted(e report.Eviction) string {
 	return fmt.Sprintf("evicted from node %s after %ds", e.Node, e.AfterSeconds)
 }
 
-// homeDrift names the workloads of which more pods than planned find no node.
+// homeDrift names the workloads of which more pods than planned find no home.
 func homeDrift(planned, now *report.TaintPlan) []report.Drift {
-	then, _ := withoutNode(planned)
-	found, reasons := withoutNode(now)
+	then, _ := withoutHome(planned)
+	found, reasons := withoutHome(now)
 	var drift []report.Drift
 	for object, n := range found {
 		if n > then[object] {
 			drift = append(drift, report.Drift{
 				Object:  object,
-				Planned: fmt.Sprintf("%d displaced pods without a node", then[object]),
-				Found:   fmt.Sprintf("%d displaced pods without a node: %s", n, reasons[object]),
+				Planned: fmt.Sprintf("%d displaced pods without a home", then[object]),
+				Found:   fmt.Sprintf("%d displaced pods without a home: %s", n, reasons[object]),
 			})
 		}
 	}
 	return drift
 }
 
-// withoutNode counts the displaced pods without a node by workload, with the first reason.
-func withoutNode(p *report.TaintPlan) (count map[string]int, reasons map[string]string) {
+// withoutHome counts by workload the displaced pods that have no node for good, with
+// the first reason: they are pending, come back to where they are evicted again, or are
+// lost. Evicted pods that are lost count nowhere: who is evicted is compared one by one.
+func withoutHome(p *report.TaintPlan) (count map[string]int, reasons map[string]string) {
 	count, reasons = map[string]int{}, map[string]string{}
 	add := func(object, reason string) {
 		if reason != "" {
@@ -244,12 +250,49 @@ func withoutNode(p *report.TaintPlan) (count map[string]int, reasons map[string]
 		}
 	}
 	for _, e := range p.Evictions {
-		add(owner(e.Namespace, e.Workload, e.Name), e.PendingReason)
+		add(owner(e.Namespace, e.Workload, e.Name), cmp.Or(e.PendingReason, comesBack(e.Marks)))
 	}
 	for _, v := range p.Preempted {
-		add(owner(v.Namespace, v.Workload, v.Name), v.PendingReason)
+		lost := ""
+		if slices.Contains(v.Marks, report.MarkBare) {
+			lost = "preempted, and nothing replaces what has no controller"
+		}
+		add(owner(v.Namespace, v.Workload, v.Name), cmp.Or(v.PendingReason, comesBack(v.Marks), lost))
 	}
 	return count, reasons
+}
+
+// comesBack says of a pod whose replacement does that it does.
+func comesBack(marks []report.Mark) string {
+	if slices.Contains(marks, report.MarkReturns) {
+		return "may come back to a node that evicts it again"
+	}
+	return ""
+}
+
+// preemptionDrift names the workloads that lose more pods than planned to others.
+func preemptionDrift(planned, now *report.TaintPlan) []report.Drift {
+	then, found := map[string]int{}, map[string]int{}
+	by := map[string]string{}
+	for _, v := range planned.Preempted {
+		then[owner(v.Namespace, v.Workload, v.Name)]++
+	}
+	for _, v := range now.Preempted {
+		object := owner(v.Namespace, v.Workload, v.Name)
+		found[object]++
+		by[object] = cmp.Or(by[object], v.By)
+	}
+	var drift []report.Drift
+	for object, n := range found {
+		if n > then[object] {
+			drift = append(drift, report.Drift{
+				Object:  object,
+				Planned: fmt.Sprintf("%d pods preempted", then[object]),
+				Found:   fmt.Sprintf("%d pods preempted, by %s", n, by[object]),
+			})
+		}
+	}
+	return drift
 }
 
 // jobDrift names the Jobs that fail and were not planned to.
@@ -266,10 +309,16 @@ func jobDrift(planned, now *report.TaintPlan) []report.Drift {
 
 func failedJobs(p *report.TaintPlan) map[string]bool {
 	failed := map[string]bool{}
-	for _, e := range p.Evictions {
-		if slices.Contains(e.Marks, report.MarkJobFails) {
-			failed[owner(e.Namespace, e.Workload, e.Name)] = true
+	add := func(object string, marks []report.Mark) {
+		if slices.Contains(marks, report.MarkJobFails) {
+			failed[object] = true
 		}
+	}
+	for _, e := range p.Evictions {
+		add(owner(e.Namespace, e.Workload, e.Name), e.Marks)
+	}
+	for _, v := range p.Preempted {
+		add(owner(v.Namespace, v.Workload, v.Name), v.Marks)
 	}
 	return failed
 }

@@ -45,12 +45,12 @@ func TestWhatIsLeft(t *testing.T) {
 			nodes: []*corev1.Node{tainted("n1").Taint("x:NoSchedule").Obj(), tainted("n2").Obj(), build.Node("n3").Obj()},
 			waves: [][]string{{"n3"}}, numbers: []int32{2},
 		},
-		"nothing": {nodes: []*corev1.Node{tainted("n1").Obj(), tainted("n2").Obj(), tainted("n3").Obj()}},
-		"a node is gone, one is another, one has other taints": {
+		"nothing":        {nodes: []*corev1.Node{tainted("n1").Obj(), tainted("n2").Obj(), tainted("n3").Obj()}},
+		"a node is gone": {nodes: []*corev1.Node{tainted("n2").Obj(), build.Node("n3").Obj()}, waves: [][]string{{"n3"}}, numbers: []int32{2}},
+		"one is gone, one is another, one has other taints": {
 			nodes: []*corev1.Node{another, build.Node("n3").Taint("x:NoSchedule").Taint("a=2:NoExecute").Obj()},
-			waves: [][]string{{"n1", "n2"}, {"n3"}}, numbers: []int32{1, 2},
+			waves: [][]string{{"n2"}, {"n3"}}, numbers: []int32{1, 2},
 			drift: []report.Drift{
-				{Object: "node/n1", Planned: "no taints", Found: "no such node"},
 				{Object: "node/n2", Planned: "no taints", Found: "another node of this name, made at 2026-01-01T00:00:00Z"},
 				{Object: "node/n3", Planned: "no taints", Found: "a=2:NoExecute, x:NoSchedule"},
 			},
@@ -114,6 +114,19 @@ func of(workload string, marks ...report.Mark) func(*report.Eviction) {
 	return func(e *report.Eviction) { e.Workload, e.Marks = workload, marks }
 }
 
+// preempts is a plan in which a pod makes room for nlp/high.
+func preempts(name, workload string, edits ...func(*report.PreemptedPod)) *report.TaintPlan {
+	v := report.PreemptedPod{Namespace: "nlp", Name: name, Workload: workload, By: "nlp/high", NewNode: "n9"}
+	for _, edit := range edits {
+		edit(&v)
+	}
+	return &report.TaintPlan{Preempted: []report.PreemptedPod{v}}
+}
+
+func marked(mark report.Mark) func(*report.PreemptedPod) {
+	return func(v *report.PreemptedPod) { v.NewNode, v.Marks = "", []report.Mark{mark} }
+}
+
 func evictions(list ...report.Eviction) *report.TaintPlan { return &report.TaintPlan{Evictions: list} }
 
 func TestCompare(t *testing.T) {
@@ -169,12 +182,41 @@ func TestCompare(t *testing.T) {
 		},
 		"there is no room any more": {
 			planned: evictions(web("a", "n1"), web("b", "n1")), now: evictions(web("a", "n1"), web("b", "n1", pending("Insufficient cpu"))),
-			want: []report.Drift{{Object: "deployment/nlp/web", Planned: "0 displaced pods without a node", Found: "1 displaced pods without a node: Insufficient cpu"}},
+			want: []report.Drift{{Object: "deployment/nlp/web", Planned: "0 displaced pods without a home", Found: "1 displaced pods without a home: Insufficient cpu"}},
+		},
+		"it comes back to be evicted again": {
+			planned: evictions(web("a", "n1")), now: evictions(web("a", "n1", of("Deployment/web", report.MarkReturns))),
+			want: []report.Drift{{
+				Object: "deployment/nlp/web", Planned: "0 displaced pods without a home",
+				Found: "1 displaced pods without a home: may come back to a node that evicts it again",
+			}},
+		},
+		"it was to come back, and does not": {
+			planned: evictions(web("a", "n1", of("Deployment/web", report.MarkReturns))), now: evictions(web("a", "n1")),
 		},
 		"there is room now": {planned: evictions(web("a", "n1", pending("Insufficient cpu"))), now: evictions(web("a", "n1"))},
 		"what is preempted finds no room": {
-			planned: none, now: &report.TaintPlan{Preempted: []report.PreemptedPod{{Namespace: "nlp", Name: "low", Workload: "Job/low", PendingReason: "Insufficient cpu"}}},
-			want: []report.Drift{{Object: "job/nlp/low", Planned: "0 displaced pods without a node", Found: "1 displaced pods without a node: Insufficient cpu"}},
+			planned: preempts("a", "Job/low"),
+			now:     preempts("a", "Job/low", func(v *report.PreemptedPod) { v.NewNode, v.PendingReason = "", "Insufficient cpu" }),
+			want:    []report.Drift{{Object: "job/nlp/low", Planned: "0 displaced pods without a home", Found: "1 displaced pods without a home: Insufficient cpu"}},
+		},
+		"more are preempted": {
+			planned: none, now: preempts("a", "Deployment/low"),
+			want: []report.Drift{{Object: "deployment/nlp/low", Planned: "0 pods preempted", Found: "1 pods preempted, by nlp/high"}},
+		},
+		"as many are preempted": {planned: preempts("a", "Deployment/low"), now: preempts("b", "Deployment/low")},
+		"fewer are preempted":   {planned: preempts("a", "Deployment/low"), now: none},
+		"a bare one was to be":  {planned: preempts("a", "", marked(report.MarkBare)), now: preempts("a", "", marked(report.MarkBare))},
+		"a bare one is preempted": {
+			planned: none, now: preempts("a", "", marked(report.MarkBare)),
+			want: []report.Drift{
+				{Object: "pod/nlp/a", Planned: "0 displaced pods without a home", Found: "1 displaced pods without a home: preempted, and nothing replaces what has no controller"},
+				{Object: "pod/nlp/a", Planned: "0 pods preempted", Found: "1 pods preempted, by nlp/high"},
+			},
+		},
+		"preemption fails a job": {
+			planned: preempts("a", "Job/train"), now: preempts("a", "Job/train", marked(report.MarkJobFails)),
+			want: []report.Drift{{Object: "job/nlp/train", Planned: "bears the evictions", Found: "fails: one eviction more than its backoffLimit bears"}},
 		},
 		"a job has failed once more": {
 			planned: evictions(web("a", "n1", of("Job/train"))), now: evictions(web("a", "n1", of("Job/train", report.MarkJobFails))),

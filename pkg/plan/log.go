@@ -24,6 +24,13 @@ func put[K comparable, V any](l *log, entries map[K]V, key K, value V) {
 	})
 }
 
+// push appends to the entry of a map until it is taken back.
+func push[K comparable, V any](l *log, entries map[K][]V, key K, value V) {
+	old := len(entries[key])
+	entries[key] = append(entries[key], value)
+	l.undos = append(l.undos, func() { entries[key] = entries[key][:old] })
+}
+
 // undoTo takes back all but the first n.
 func (l *log) undoTo(n int) {
 	for i := len(l.undos) - 1; i >= n; i-- {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -36,6 +37,16 @@ func (p *Planner) marks(pod *corev1.Pod, fate taint.Fate) []report.Mark {
 	return marks
 }
 
+// without are the marks but for one.
+func without(marks []report.Mark, mark report.Mark) []report.Mark {
+	return slices.DeleteFunc(slices.Clone(marks), func(m report.Mark) bool { return m == mark })
+}
+
+// foreign says whether another scheduler decides on the pod.
+func (p *Planner) foreign(pod *corev1.Pod) bool {
+	return !slices.Contains(p.schedulers, cmp.Or(pod.Spec.SchedulerName, corev1.DefaultSchedulerName))
+}
+
 // mirror says whether a pod is the image of a static one.
 func mirror(pod *corev1.Pod) bool {
 	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
@@ -65,7 +76,7 @@ func (p *Planner) reasons(ctx context.Context, moves []*move) error {
 	alike := simulate.NewAlike(p.snap.Pods)
 	known := map[string]string{}
 	for _, m := range moves {
-		if m.replacement == nil || m.node != "" {
+		if m.replacement == nil || m.node != "" || m.marked(report.MarkUnknownScheduler) {
 			continue
 		}
 		if m.marked(report.MarkWaits) {

@@ -27,6 +27,11 @@ func Done(node report.TaintedNode, now []corev1.Taint) bool {
 	return true
 }
 
+// Sets says whether the planned change of a node sets a taint, or changes its value.
+func Sets(node report.TaintedNode, t corev1.Taint) bool {
+	return taint.Has(node.After, t) && !taint.Has(node.Before, t)
+}
+
 // Restore is what to leave on a node that has the taints now in order to undo its
 // planned change. What was set since then by others stays, also where it took the
 // place of what the plan set.

@@ -29,7 +29,7 @@ type controllers struct {
 	// failed beside those that its status knows; failed are the Jobs that have.
 	failures, failedIndexes map[controller]int32
 	failed                  map[controller]bool
-	// jobPods are those of Jobs, the last form of each pod first.
+	// jobPods are those of Jobs, the last form of each pod last.
 	jobPods map[controller][]*corev1.Pod
 	// ordered are the StatefulSets that make one pod after another.
 	ordered map[controller]*ordered
@@ -39,8 +39,9 @@ type controllers struct {
 // ready.
 type ordered struct {
 	set *appsv1.StatefulSet
-	// unready are the ordinals without a ready pod, missing those without any.
-	unready, missing map[int]bool
+	// ready are the ordinals with a ready pod, made those with any. Those that the set
+	// wants may be many more.
+	ready, made map[int]bool
 	// waits are the pods that are still to be made, by ordinal.
 	waits []*move
 }
@@ -53,7 +54,7 @@ func newControllers(snap *snapshot.Snapshot, owners explain.Owners, log *log) *c
 	}
 	for _, set := range snap.StatefulSets {
 		if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
-			c.ordered[controller{"StatefulSet", set.Namespace, set.Name}] = newOrdered(set)
+			c.ordered[controller{"StatefulSet", set.Namespace, set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
 		}
 	}
 	for _, pod := range snap.Pods {
@@ -65,22 +66,13 @@ func newControllers(snap *snapshot.Snapshot, owners explain.Owners, log *log) *c
 			c.active[owner]++
 		}
 		if set := c.ordered[owner]; set != nil {
-			delete(set.missing, ordinal(pod))
+			set.made[ordinal(pod)] = true
 			if ready(pod) {
-				delete(set.unready, ordinal(pod))
+				set.ready[ordinal(pod)] = true
 			}
 		}
 	}
 	return c
-}
-
-func newOrdered(set *appsv1.StatefulSet) *ordered {
-	start, end := ordinals(set)
-	o := &ordered{set: set, unready: map[int]bool{}, missing: map[int]bool{}}
-	for i := start; i < end; i++ {
-		o.unready[i], o.missing[i] = true, true
-	}
-	return o
 }
 
 // ordinals are those of a set's pods, from start up to end, which is none of them.
@@ -93,13 +85,17 @@ func ordinals(set *appsv1.StatefulSet) (start, end int) {
 
 // first is the lowest ordinal without a ready pod; the end of all when there is none.
 func (o *ordered) first() int {
-	start, end := ordinals(o.set)
-	for i := start; i < end; i++ {
-		if o.unready[i] {
-			return i
-		}
+	first, end := ordinals(o.set)
+	for first < end && o.ready[first] {
+		first++
 	}
-	return end
+	return first
+}
+
+// missing says whether the set is to make a pod of the ordinal, and never has.
+func (o *ordered) missing(ordinal int) bool {
+	_, end := ordinals(o.set)
+	return ordinal < end && !o.made[ordinal]
 }
 
 // active says whether controllers count the pod as one of theirs.
@@ -126,7 +122,7 @@ func (c *controllers) leave(m *move) {
 		return
 	}
 	if set := c.ordered[owner]; set != nil {
-		put(c.log, set.unready, ordinal(m.pod), true)
+		put(c.log, set.ready, ordinal(m.pod), false)
 	}
 	if !active(m.pod) {
 		return
@@ -264,7 +260,7 @@ func (c *controllers) make(m *move) bool {
 	owner := controllerOf(m.pod)
 	put(c.log, c.active, owner, c.active[owner]+1)
 	if owner.kind == "Job" {
-		put(c.log, c.jobPods, owner, append([]*corev1.Pod{m.replacement}, c.jobPods[owner]...))
+		push(c.log, c.jobPods, owner, m.replacement)
 	}
 	o := c.ordered[owner]
 	if o == nil || ordinal(m.pod) <= o.first() {
@@ -284,16 +280,16 @@ func (c *controllers) make(m *move) bool {
 func (c *controllers) arrive(pod *corev1.Pod, m *move) (made *move, missing *ordered) {
 	owner := controllerOf(pod)
 	if owner.kind == "Job" {
-		put(c.log, c.jobPods, owner, append([]*corev1.Pod{pod}, c.jobPods[owner]...))
+		push(c.log, c.jobPods, owner, pod)
 	}
 	o := c.ordered[owner]
 	if o == nil || m != nil && !m.fit {
 		return nil, nil
 	}
-	put(c.log, o.unready, ordinal(pod), false)
+	put(c.log, o.ready, ordinal(pod), true)
 	next := o.first()
-	if o.missing[next] {
-		put(c.log, o.missing, next, false)
+	if o.missing(next) {
+		put(c.log, o.made, next, true)
 		return nil, o
 	}
 	if len(o.waits) == 0 || ordinal(o.waits[0].pod) != next {
@@ -301,6 +297,6 @@ func (c *controllers) arrive(pod *corev1.Pod, m *move) (made *move, missing *ord
 	}
 	made = o.waits[0]
 	set(c.log, &o.waits, o.waits[1:])
-	set(c.log, &made.marks, slices.DeleteFunc(slices.Clone(made.marks), func(mark report.Mark) bool { return mark == report.MarkWaits }))
+	set(c.log, &made.marks, without(made.marks, report.MarkWaits))
 	return made, nil
 }

@@ -47,7 +47,7 @@ func (p *Planner) place(ctx context.Context, now moment, queue, late []*corev1.P
 		if err != nil {
 			return err
 		}
-		queue, late = nil, slices.Concat(late, next, more)
+		queue, late = nil, slices.DeleteFunc(slices.Concat(late, next, more), func(pod *corev1.Pod) bool { return p.gone[pod.UID] })
 		if len(victims) > 0 { // They may have freed more than was needed.
 			queue = append(slices.Clone(p.waiting), prompt...)
 		}
@@ -83,6 +83,10 @@ func (p *Planner) note(now moment, placements []simulate.Placement) (next []*cor
 		switch {
 		case placement.Node != "":
 			placed[placement.Pod.UID] = true
+			if p.gone[placement.Pod.UID] {
+				p.house(placement.Pod)
+				continue // Another has preempted it at once.
+			}
 			pod, err := p.arrive(now, placement.Pod)
 			if err != nil {
 				return nil, err
@@ -105,10 +109,8 @@ func (p *Planner) arrive(now moment, pod *corev1.Pod) (next *corev1.Pod, err err
 	if pods, changes := p.on[node]; changes {
 		put(&p.log, p.on, node, append(slices.Clip(pods), pod))
 	}
-	m := p.replaced[pod.UID]
+	m := p.house(pod)
 	if m != nil {
-		set(&p.log, &m.node, node)
-		set(&p.log, &m.reason, "")
 		if _, returns := taint.Stays(pod, p.node(node).Spec.Taints); returns {
 			p.mark(m, report.MarkReturns)
 		}
@@ -121,6 +123,16 @@ func (p *Planner) arrive(now moment, pod *corev1.Pod) (next *corev1.Pod, err err
 		return p.follow(missing)
 	}
 	return nil, nil
+}
+
+// house notes the node of a pod for the move that it replaces, if it replaces one.
+func (p *Planner) house(pod *corev1.Pod) *move {
+	m := p.replaced[pod.UID]
+	if m != nil {
+		set(&p.log, &m.node, pod.Spec.NodeName)
+		set(&p.log, &m.reason, "")
+	}
+	return m
 }
 
 // follow makes the first pod of a set that is not ready.
@@ -221,10 +233,20 @@ func (p *Planner) helped(left []*move) []*corev1.Pod {
 
 // related says whether where a pod may be has to do with where others are.
 func related(pod *corev1.Pod) bool {
-	affinity := pod.Spec.Affinity
-	return affinity != nil && (affinity.PodAffinity != nil || affinity.PodAntiAffinity != nil) ||
-		len(pod.Spec.TopologySpreadConstraints) > 0 || len(pod.Spec.ResourceClaims) > 0 ||
+	return attached(pod.Spec.Affinity) || slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+		return c.WhenUnsatisfiable == corev1.DoNotSchedule
+	}) || len(pod.Spec.ResourceClaims) > 0 ||
 		slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil })
+}
+
+// attached says whether a pod must be near others, or must not.
+func attached(affinity *corev1.Affinity) bool {
+	if affinity == nil {
+		return false
+	}
+	near, far := affinity.PodAffinity, affinity.PodAntiAffinity
+	return near != nil && len(near.RequiredDuringSchedulingIgnoredDuringExecution) > 0 ||
+		far != nil && len(far.RequiredDuringSchedulingIgnoredDuringExecution) > 0
 }
 
 func (p *Planner) waitingFor(helps func(*corev1.Pod) bool) []*corev1.Pod {

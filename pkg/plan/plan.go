@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +53,8 @@ type Planner struct {
 	volumes   map[types.NamespacedName]*corev1.PersistentVolume
 	explainer *explain.Explainer
 	sim       *simulate.Simulation
+	// schedulers are those whose decisions are simulated.
+	schedulers []string
 	state
 }
 
@@ -95,7 +99,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Planner, 
 	opts.StartTime = cmp.Or(opts.StartTime, DefaultStartTime)
 	p := &Planner{
 		snap: snap, opts: opts, now: snap.Now().Time, owners: explain.NewOwners(snap), volumes: volumes(snap),
-		explainer: explainer, sim: simulate.New(explainer.Engine()),
+		explainer: explainer, sim: simulate.New(explainer.Engine()), schedulers: explainer.Engine().Config().Schedulers(),
 	}
 	p.sim.Placed = func() { p.progress(p.told + 1) }
 	return p, nil
@@ -144,12 +148,21 @@ func (p *Planner) Plan(ctx context.Context, nodes []string, change taint.Change)
 	if plan.Shifts, err = p.shifts(ctx, plan.Nodes); err != nil {
 		return nil, err
 	}
+	before, err := p.stranded(ctx, plan.Nodes, func(n report.TaintedNode) []corev1.Taint { return n.Before })
+	if err != nil {
+		return nil, err
+	}
 	p.trying = false
 	waves, err := p.run(ctx, changed)
 	if err != nil {
 		return nil, err
 	}
-	return plan, p.fill(ctx, plan, waves)
+	if err := p.fill(ctx, plan, waves); err != nil {
+		return nil, err
+	}
+	after, err := p.stranded(ctx, plan.Nodes, func(n report.TaintedNode) []corev1.Taint { return n.After })
+	plan.Stranded = append(plan.Stranded, newlyStranded(before, after)...)
+	return plan, err
 }
 
 // changed are the nodes whose taints change, in the order given.
@@ -239,6 +252,7 @@ func (p *Planner) fill(ctx context.Context, plan *report.TaintPlan, waves [][]*t
 	plan.Workloads = append(plan.Workloads, verdicts.Workloads...)
 	plan.Freed = append(plan.Freed, p.freed()...)
 	plan.Narrowed, plan.Daemons = p.narrowed(plan.Nodes), p.daemonChanges(plan.Nodes)
+	plan.Unknown = p.otherSchedulers()
 	for _, m := range p.moves {
 		switch {
 		case m.wave == 0: // It has nothing to do with the change.
@@ -252,9 +266,7 @@ func (p *Planner) fill(ctx context.Context, plan *report.TaintPlan, waves [][]*t
 		return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.AfterSeconds, b.AfterSeconds),
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	stranded, err := p.stranded(ctx, plan.Nodes)
-	plan.Stranded = append(plan.Stranded, stranded...)
-	return err
+	return nil
 }
 
 func (p *Planner) evicted(m *move, violated string) report.Eviction {
@@ -268,8 +280,24 @@ func (p *Planner) evicted(m *move, violated string) report.Eviction {
 func (p *Planner) preempted(m *move) report.PreemptedPod {
 	return report.PreemptedPod{
 		Namespace: m.pod.Namespace, Name: m.pod.Name, UID: p.uid(m.pod), Node: m.pod.Spec.NodeName, Workload: p.workload(m.pod),
-		By: m.by.Namespace + "/" + m.by.Name, Wave: int32(m.wave), NewNode: m.node, PendingReason: m.reason,
+		By: m.by.Namespace + "/" + m.by.Name, Wave: int32(m.wave), Marks: m.marks, NewNode: m.node, PendingReason: m.reason,
 	}
+}
+
+// otherSchedulers is a line that names the schedulers that decide where displaced pods
+// go, and are not simulated; none where there are none.
+func (p *Planner) otherSchedulers() []string {
+	pods, names := 0, map[string]bool{}
+	for _, m := range p.moves {
+		if m.wave > 0 && m.marked(report.MarkUnknownScheduler) {
+			pods++
+			names[m.replacement.Spec.SchedulerName] = true
+		}
+	}
+	if pods == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("scheduler %s: places %d of the displaced pods; where they go is not known", strings.Join(slices.Sorted(maps.Keys(names)), ", "), pods)}
 }
 
 // freed are the pods of the snapshot that waited and have a node because of the
@@ -278,8 +306,9 @@ func (p *Planner) freed() []report.FreedPod {
 	var freed []report.FreedPod
 	for _, a := range p.arrivals {
 		if a.wave > 0 && (p.uid(a.pod) != "" || p.followers[a.pod.UID]) {
+			stay, _ := taint.Stays(a.pod, p.node(a.node).Spec.Taints)
 			freed = append(freed, report.FreedPod{
-				Namespace: a.pod.Namespace, Name: a.pod.Name, Workload: p.workload(a.pod), Node: a.node, Wave: int32(a.wave),
+				Namespace: a.pod.Namespace, Name: a.pod.Name, Workload: p.workload(a.pod), Node: a.node, ForSeconds: seconds(stay), Wave: int32(a.wave),
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -287,6 +288,28 @@ func TestWhatComesInstead(t *testing.T) {
 			},
 			want: []string{"a n0 job-fails -> nothing"},
 		},
+		"a StatefulSet that wants more than any cluster holds": {
+			objects: []snapshot.Object{statefulSet(math.MaxInt32, appsv1.OrderedReadyPodManagement), running("db-0", "n0", owner("StatefulSet", "db"))},
+			want:    []string{"db-0 n0 statefulset -> n1"},
+		},
+		"where another scheduler puts a pod is not known": {
+			objects: []snapshot.Object{replicaSet(1), running("a", "n0", owner("ReplicaSet", "web"), scheduler("volcano")), running("b", "n0", scheduler("volcano"))},
+			want:    []string{"a n0 unknown-scheduler -> nothing", "b n0 bare -> nothing"},
+		},
+		"nor that of the pods that wait for it": {
+			objects: []snapshot.Object{
+				statefulSet(2, appsv1.OrderedReadyPodManagement),
+				running("db-0", "n0", owner("StatefulSet", "db"), scheduler("volcano")), running("db-1", "n0", owner("StatefulSet", "db"), scheduler("volcano")),
+			},
+			want: []string{"db-0 n0 statefulset,unknown-scheduler -> nothing", "db-1 n0 statefulset,waits,unknown-scheduler -> nothing"},
+		},
+		"a Job that fails by its policy makes none for another scheduler": {
+			objects: []snapshot.Object{
+				job(func(j *batchv1.Job) { j.Spec.BackoffLimit = new(int32(1)) }),
+				running("a", "n0", owner("Job", "train"), scheduler("volcano")), running("b", "n0", owner("Job", "train"), scheduler("volcano"), tolerating(5)),
+			},
+			want: []string{"a n0 -> nothing", "b n0 5s job-fails -> nothing"},
+		},
 		"what managedBy names is not known": {
 			objects: []snapshot.Object{
 				job(func(j *batchv1.Job) {
@@ -305,6 +328,10 @@ func TestWhatComesInstead(t *testing.T) {
 			}
 		})
 	}
+}
+
+func scheduler(name string) func(*build.PodBuilder) {
+	return with(func(pod *corev1.Pod) { pod.Spec.SchedulerName = name })
 }
 
 func deleting(rs *appsv1.ReplicaSet) *appsv1.ReplicaSet {
@@ -408,6 +435,16 @@ func TestPodsThatWait(t *testing.T) {
 			},
 			want: []report.FreedPod{{Namespace: "ns", Name: "a", Node: "n0", Wave: 1}},
 		},
+		"for as long as they tolerate the node": {
+			nodes: "n0", change: "k=v:NoExecute",
+			objects: []snapshot.Object{
+				build.Node("n0").Capacity("cpu=1").Obj(), running("x", "n0"),
+				build.Pod("ns", "a").Request("cpu=1").With(func(pod *corev1.Pod) {
+					pod.Spec.Tolerations = []corev1.Toleration{{Key: "k", Operator: corev1.TolerationOpExists, TolerationSeconds: new(int64(12))}}
+				}).Obj(),
+			},
+			want: []report.FreedPod{{Namespace: "ns", Name: "a", Node: "n0", ForSeconds: 12, Wave: 1}},
+		},
 		"a StatefulSet goes on when the first has a node": {
 			nodes: "n0", change: "k-",
 			objects: []snapshot.Object{
@@ -450,6 +487,78 @@ func TestPreemption(t *testing.T) {
 	got := p.Preempted[0]
 	if got.By != "ns/vip" || got.Node != "n1" || got.Workload != "ReplicaSet/web" || got.NewNode != "" || got.PendingReason == "" {
 		t.Errorf("preempted %+v, want a pod of ReplicaSet/web on n1 that stays pending", got)
+	}
+}
+
+func priority(value int32) func(*build.PodBuilder) {
+	return func(b *build.PodBuilder) { b.Priority("p", value) }
+}
+
+func cpu(count string) func(*build.PodBuilder) {
+	return func(b *build.PodBuilder) { b.Request("cpu=" + count) }
+}
+
+func TestPreemptionLosesPods(t *testing.T) {
+	p := planned(t, plan.Options{}, "n0", "k=v:NoExecute", append(nodes(2),
+		job(func(j *batchv1.Job) { j.Spec.BackoffLimit = new(int32(0)) }), running("train", "n1", owner("Job", "train")), running("bare", "n1"),
+		running("vip", "n0", owner("PyTorchJob", "vip"), priority(10), cpu("2")))...)
+	got := map[string][]report.Mark{}
+	for _, v := range p.Preempted {
+		got[v.Name] = v.Marks
+	}
+	want := map[string][]report.Mark{"train": {report.MarkJobFails}, "bare": {report.MarkBare}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("marks of the preempted (-want +got):\n" + diff)
+	}
+}
+
+// When a Job fails by a preemption, what it has made in place of the evicted is not
+// placed any more.
+func TestJobFailsWhileItsPodsAreQueued(t *testing.T) {
+	onN1 := func(b *build.PodBuilder) { b.NodeSelector(corev1.LabelHostname, "n1") }
+	p := planned(t, plan.Options{}, "n0", "k=v:NoExecute", append(nodes(3),
+		job(func(j *batchv1.Job) { j.Spec.BackoffLimit = new(int32(1)) }), running("a", "n0", owner("Job", "train")), running("b", "n1", owner("Job", "train")),
+		running("vip", "n0", owner("PyTorchJob", "vip"), priority(10), cpu("2"), onN1))...)
+	if diff := cmp.Diff([]string{"a n0 -> nothing", "vip n0 unknown-owner -> n1"}, briefly(p)); diff != "" {
+		t.Error("evictions (-want +got):\n" + diff)
+	}
+}
+
+// A pod that is preempted as soon as it is placed does not let its set go on: db-1 has
+// room on n2.
+func TestPreemptedAtOnce(t *testing.T) {
+	near := func(b *build.PodBuilder) { b.PodAffinity("app=near", corev1.LabelHostname) }
+	set := build.StatefulSet("ns", "db", 2, build.Pod("ns", "").Request("cpu=100m").Label("app", "db"))
+	p := planned(t, plan.Options{}, "n0", "k=v:NoExecute",
+		build.Node("n0").Capacity("cpu=8").Obj(), build.Node("n1").Capacity("cpu=2").Obj(), build.Node("n2").Capacity("cpu=500m").Obj(), set,
+		running("a-0", "n0", owner("StatefulSet", "a"), priority(10), near),
+		running("b-0", "n0", owner("StatefulSet", "b"), priority(10), func(b *build.PodBuilder) { b.Label("app", "near") }),
+		running("db-0", "n0", owner("StatefulSet", "db")))
+	want := []string{"a-0 n0 statefulset,unknown-owner -> n1", "b-0 n0 statefulset,unknown-owner -> n1", "db-0 n0 statefulset -> n1"}
+	if diff := cmp.Diff(want, briefly(p)); diff != "" {
+		t.Error("evictions (-want +got):\n" + diff)
+	}
+	if len(p.Preempted) != 1 || p.Preempted[0].Name != "db-0" || p.Preempted[0].PendingReason == "" {
+		t.Errorf("preempted %+v, want db-0, which then waits", p.Preempted)
+	}
+	if len(p.Freed) != 0 {
+		t.Errorf("freed %+v, want nothing: db-1 is made when db-0 is ready", p.Freed)
+	}
+}
+
+// What another scheduler places is neither ready nor without a node, and stands in no
+// wave's way.
+func TestOtherSchedulers(t *testing.T) {
+	p := planned(t, plan.Options{AutoWaves: true}, "n0 n1", "k=v:NoExecute", append(nodes(3), replicaSet(2),
+		running("a", "n0", owner("ReplicaSet", "web"), scheduler("yunikorn")), running("b", "n1", owner("ReplicaSet", "web"), scheduler("volcano")))...)
+	if diff := cmp.Diff([][]string{{"n0", "n1"}}, p.Waves); diff != "" || len(p.Short) > 0 {
+		t.Errorf("short %+v, waves (-want +got):\n%s", p.Short, diff)
+	}
+	if diff := cmp.Diff([]string{"scheduler volcano, yunikorn: places 2 of the displaced pods; where they go is not known"}, p.Unknown); diff != "" {
+		t.Error("unknown (-want +got):\n" + diff)
+	}
+	if w := p.Workloads[0]; w.Evicted != 2 || w.ReadyBefore != 2 || w.ReadyAfter != 0 || w.Pending != 0 {
+		t.Errorf("workload %+v, want 2 of 2 evicted, none ready afterwards, none pending", w)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,10 +124,15 @@ func Cluster(snap *snapshot.Snapshot) types.UID {
 
 // Check refuses a plan of another cluster, or of another minor version of the API
 // server, whose controllers may do otherwise. What is empty is unknown, and not
-// compared.
+// compared; but a plan whose cluster is not compared must know its nodes by their UIDs.
 func Check(p *report.TaintPlan, cluster types.UID, serverVersion string) error {
 	if p.Cluster != "" && cluster != "" && p.Cluster != cluster {
 		return fmt.Errorf("cluster: the plan is for the cluster whose namespace kube-system has the UID %q, and this one's has %q; check --context", p.Cluster, cluster)
+	}
+	if p.Cluster == "" || cluster == "" {
+		if i := slices.IndexFunc(p.Nodes, func(node report.TaintedNode) bool { return node.UID == "" }); i >= 0 {
+			return fmt.Errorf("nodes[%d].uid: node %s has none, and without it or the UID of the namespace kube-system nothing tells that the plan is for this cluster; make the plan again, from the cluster or a dump that has them", i, p.Nodes[i].Name)
+		}
 	}
 	if p.ServerVersion == "" || serverVersion == "" {
 		return nil

@@ -148,6 +148,26 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckUnknownCluster checks that a plan of no known cluster knows its nodes.
+func TestCheckUnknownCluster(t *testing.T) {
+	p := &report.TaintPlan{Nodes: []report.TaintedNode{{Name: "a", UID: "a-1"}, {Name: "b"}}}
+	const want = "nodes[1].uid: node b has none, and without it or the UID of the namespace kube-system nothing tells that the plan is for this cluster; make the plan again, from the cluster or a dump that has them"
+	for _, clusters := range [][2]types.UID{{"", "9f"}, {"9f", ""}, {"", ""}} {
+		p.Cluster = clusters[0]
+		if err := plan.Check(p, clusters[1], ""); err == nil || err.Error() != want {
+			t.Errorf("plan of %q on %q: got %v, want %q", clusters[0], clusters[1], err, want)
+		}
+	}
+	p.Cluster = "9f"
+	if err := plan.Check(p, "9f", ""); err != nil {
+		t.Error("its own cluster:", err)
+	}
+	p.Cluster, p.Nodes[1].UID = "", "b-1"
+	if err := plan.Check(p, "9f", ""); err != nil {
+		t.Error("nodes that are known:", err)
+	}
+}
+
 func TestCluster(t *testing.T) {
 	system := build.Namespace("kube-system", "")
 	for want, snap := range map[types.UID]*corev1.Namespace{system.UID: system, "": build.Namespace("other", "")} {

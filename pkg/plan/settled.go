@@ -15,43 +15,63 @@ import (
 )
 
 // Begun is the wave, counted from 1, that a plan has come to: the waves before it have
-// been applied, and some of its own nodes. 0 if none has been.
-func Begun(p *report.TaintPlan, snap *snapshot.Snapshot) int32 {
-	byName := map[string]report.TaintedNode{}
-	for _, node := range p.Nodes {
-		byName[node.Name] = node
-	}
-	done := map[string]bool{}
+// been applied, and some of its own nodes, half if others of them have not. 0 if none
+// has been. Nodes that are gone do not count.
+func Begun(p *report.TaintPlan, snap *snapshot.Snapshot) (begun int32, half bool) {
+	here, done := map[string]bool{}, DoneNodes(p, snap)
 	for _, node := range snap.Nodes {
-		planned, ok := byName[node.Name]
-		done[node.Name] = ok && Done(planned, node.Spec.Taints)
+		here[node.Name] = true
 	}
-	begun := int32(0)
 	for i, wave := range p.Waves {
+		left := slices.ContainsFunc(wave, func(name string) bool { return here[name] && !done[name] })
 		if slices.ContainsFunc(wave, func(name string) bool { return done[name] }) {
-			begun = int32(i) + 1
+			begun, half = int32(i)+1, left
 		}
-		if slices.ContainsFunc(wave, func(name string) bool { return !done[name] }) {
+		if left {
 			break
 		}
 	}
-	return begun
+	return begun, half
+}
+
+// DoneNodes are the nodes of a plan that have had their change.
+func DoneNodes(p *report.TaintPlan, snap *snapshot.Snapshot) map[string]bool {
+	taints := make(map[string][]corev1.Taint, len(snap.Nodes))
+	for _, node := range snap.Nodes {
+		taints[node.Name] = node.Spec.Taints
+	}
+	done := map[string]bool{}
+	for _, node := range p.Nodes {
+		if now, ok := taints[node.Name]; ok && Done(node, now) {
+			done[node.Name] = true
+		}
+	}
+	return done
+}
+
+// Watched are the resources of the kinds that Unsettled looks at.
+func Watched() []string {
+	return []string{
+		"nodes", "pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "replicationcontrollers",
+	}
 }
 
 // Unsettled says what is not yet as planned for when a wave, counted from 1, and those
-// before it have been applied: pods that are still to go, and workloads with fewer
-// ready pods than they are to have again. Nothing, if the next wave may come.
+// before it have been applied: pods that are still to go from nodes that have had their
+// change, and workloads with fewer ready pods than they are to have again. Nothing, if
+// what follows may come.
 func Unsettled(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
 	return append(lingering(p, wave, snap), unreplaced(p, wave, snap)...)
 }
 
-// lingering are the pods that the taints of the waves evict, and that are there. Not
-// those that have come since the taints and tolerate them for a time: they are no part
-// of the change. Nor mirror pods, which the kubelet makes again.
+// lingering are the pods that the taints of the waves, where they are set, evict, and
+// that are there. Not those that have come since the taints and tolerate them for a time:
+// they are no part of the change. Nor mirror pods, which the kubelet makes again.
 func lingering(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
+	done := DoneNodes(p, snap)
 	tainted := map[string]report.TaintedNode{}
 	for _, node := range p.Nodes {
-		if node.Wave <= wave {
+		if node.Wave <= wave && done[node.Name] {
 			tainted[node.Name] = node
 		}
 	}
@@ -83,7 +103,7 @@ func lingering(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []strin
 func setAt(node report.TaintedNode, now []corev1.Taint, taken time.Time) time.Time {
 	at := taken
 	for _, t := range now {
-		if t.TimeAdded != nil && t.TimeAdded.After(at) && taint.Has(node.After, t) && !taint.Has(node.Before, t) {
+		if t.TimeAdded != nil && t.TimeAdded.After(at) && Sets(node, t) {
 			at = t.TimeAdded.Time
 		}
 	}
@@ -135,7 +155,7 @@ func losses(p *report.TaintPlan, wave int32) map[workloadKey]int32 {
 		add(workloadKey{e.Namespace, e.Workload}, e.Wave, e.NewNode, e.Marks)
 	}
 	for _, v := range p.Preempted {
-		add(workloadKey{v.Namespace, v.Workload}, v.Wave, v.NewNode, nil)
+		add(workloadKey{v.Namespace, v.Workload}, v.Wave, v.NewNode, v.Marks)
 	}
 	for key := range displaced {
 		displaced[key] = lost[key]

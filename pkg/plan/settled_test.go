@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -90,8 +91,12 @@ func TestUnsettled(t *testing.T) {
 		})}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			second := build.Node("n2")
+			if test.wave == 2 {
+				second.Taint("a=1:NoExecute")
+			}
 			objects := []snapshot.Object{
-				build.Node("n1").Taint("a=1:NoExecute").Obj(), build.Node("n2").Obj(), build.Node("n3").Obj(),
+				build.Node("n1").Taint("a=1:NoExecute").Obj(), second.Obj(), build.Node("n3").Obj(),
 				build.Deployment("nlp", "web", test.replicas, template), build.ReplicaSet("nlp", "web-1", "web", test.replicas, template),
 			}
 			for _, pod := range test.pods {
@@ -99,6 +104,54 @@ func TestUnsettled(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, plan.Unsettled(twoWaves(), test.wave, build.Snapshot(objects...))); diff != "" {
 				t.Errorf("unsettled (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestNodesWithoutTheirTaintAreSettled: neither a node that is still to be changed nor
+// one that others have put back to work evicts anything.
+func TestNodesWithoutTheirTaintAreSettled(t *testing.T) {
+	pod := webPod("web-a", "n1", younger)
+	for _, node := range []*corev1.Node{build.Node("n1").Obj(), build.Node("n1").Taint("x:NoExecute").Obj()} {
+		if got := plan.Unsettled(twoWaves(), 2, build.Snapshot(node, build.Node("n2").Taint("a=1:NoExecute").Obj(), pod)); len(got) > 0 {
+			t.Errorf("node n1 with %s: unsettled: %v", plan.Taints(node.Spec.Taints), got)
+		}
+	}
+}
+
+func TestBegun(t *testing.T) {
+	for name, test := range map[string]struct {
+		tainted, gone string
+		begun         int32
+		half          bool
+	}{
+		"nothing":                         {},
+		"half of the first":               {tainted: "n1", begun: 1, half: true},
+		"the first":                       {tainted: "n1 n2", begun: 1},
+		"half of the second":              {tainted: "n1 n2 n4", begun: 2, half: true},
+		"all":                             {tainted: "n1 n2 n3 n4", begun: 2},
+		"another has tainted a later one": {tainted: "n3"},
+		"one of the first is gone":        {tainted: "n2", gone: "n1", begun: 1},
+		"the first are gone":              {tainted: "n3", gone: "n1 n2", begun: 2, half: true},
+		"those that were left are gone":   {tainted: "n1 n2 n3", gone: "n4", begun: 2},
+		"all are gone":                    {gone: "n1 n2 n3 n4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &report.TaintPlan{Waves: [][]string{{"n1", "n2"}, {"n3", "n4"}}}
+			var nodes []snapshot.Object
+			for _, name := range []string{"n1", "n2", "n3", "n4"} {
+				p.Nodes = append(p.Nodes, report.TaintedNode{Name: name, After: taints("a=1:NoExecute")})
+				node := build.Node(name)
+				if strings.Contains(test.tainted, name) {
+					node.Taint("a=1:NoExecute")
+				}
+				if !strings.Contains(test.gone, name) {
+					nodes = append(nodes, node.Obj())
+				}
+			}
+			if begun, half := plan.Begun(p, build.Snapshot(nodes...)); begun != test.begun || half != test.half {
+				t.Errorf("begun %d, half %t; want %d, %t", begun, half, test.begun, test.half)
 			}
 		})
 	}

@@ -51,15 +51,19 @@ func lostTo(pod *corev1.Pod, nodes []*tainted) []string {
 	return lost
 }
 
-// stranded names the pods that run on nodes of the plan, stay, and whose replacement
-// would fit nowhere in the state that the engine is in. Pods alike are tried once.
-func (p *Planner) stranded(ctx context.Context, nodes []report.TaintedNode) ([]report.StrandedPod, error) {
+// stranded names the pods that run on nodes of the plan with these taints, stay, and
+// whose replacement would fit nowhere in the state that the engine is in. Pods alike are
+// tried once; where it matters which others are left, once for each node.
+func (p *Planner) stranded(ctx context.Context, nodes []report.TaintedNode, taints func(report.TaintedNode) []corev1.Taint) ([]report.StrandedPod, error) {
 	alike := simulate.NewAlike(p.snap.Pods)
 	reasons := map[string]string{}
 	var stranded []report.StrandedPod
-	for _, pod := range p.outlawed(nodes) {
+	for _, pod := range p.outlawed(nodes, taints) {
 		replacement := p.replacement(pod)
 		key := alike.Key(replacement)
+		if related(pod) {
+			key += "/" + pod.Spec.NodeName
+		}
 		reason, tried := reasons[key]
 		if !tried {
 			var err error
@@ -77,16 +81,27 @@ func (p *Planner) stranded(ctx context.Context, nodes []report.TaintedNode) ([]r
 	return stranded, nil
 }
 
+// newlyStranded are those that were not before the change.
+func newlyStranded(before, after []report.StrandedPod) []report.StrandedPod {
+	known := map[types.NamespacedName]bool{}
+	for _, pod := range before {
+		known[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}] = true
+	}
+	return slices.DeleteFunc(after, func(pod report.StrandedPod) bool {
+		return known[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}]
+	})
+}
+
 // outlawed are the pods that stay on a node whose taints they do not tolerate, and whose
 // controller would make them again.
-func (p *Planner) outlawed(nodes []report.TaintedNode) []*corev1.Pod {
-	after := map[string][]corev1.Taint{}
+func (p *Planner) outlawed(nodes []report.TaintedNode, taints func(report.TaintedNode) []corev1.Taint) []*corev1.Pod {
+	taintsOf := map[string][]corev1.Taint{}
 	for _, n := range nodes {
-		after[n.Name] = n.After
+		taintsOf[n.Name] = taints(n)
 	}
 	var pods []*corev1.Pod
 	for _, pod := range p.snap.Pods {
-		taints, changed := after[pod.Spec.NodeName]
+		taints, changed := taintsOf[pod.Spec.NodeName]
 		if changed && !p.gone[pod.UID] && remade(pod) && !taint.Tolerates(pod.Spec.Tolerations, taints) {
 			pods = append(pods, pod)
 		}

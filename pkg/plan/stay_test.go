@@ -56,6 +56,42 @@ func TestStranded(t *testing.T) {
 	}
 }
 
+// TestStrandedByWhoIsLeft: in the zone of p1 there is another node, in that of p2 none.
+func TestStrandedByWhoIsLeft(t *testing.T) {
+	apart := func(b *build.PodBuilder) { b.PodAntiAffinity("app=web", corev1.LabelTopologyZone) }
+	p := planned(t, plan.Options{}, "a1 b1", "k=v:NoSchedule",
+		build.Node("a1").Capacity("cpu=2").Zone("a").Obj(), build.Node("a2").Capacity("cpu=2").Zone("a").Obj(), build.Node("b1").Capacity("cpu=2").Zone("b").Obj(),
+		replicaSet(2), running("p1", "a1", owner("ReplicaSet", "web"), apart), running("p2", "b1", owner("ReplicaSet", "web"), apart))
+	if len(p.Stranded) != 1 || p.Stranded[0].Name != "p2" {
+		t.Errorf("stranded %+v, want p2", p.Stranded)
+	}
+}
+
+// TestStrandedByTheChange: what could not start again before is not its doing.
+func TestStrandedByTheChange(t *testing.T) {
+	cases := []struct {
+		name, nodes, change string
+		want                int
+	}{
+		{"it keeps no pod away", "n0", "k=v:PreferNoSchedule", 0},
+		{"its own node was lost before", "n0", "k=v:NoSchedule", 0},
+		{"the other node was left", "n0 n1", "k=v:NoSchedule", 1},
+		{"nothing was left", "n0", "old-", 0},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			n0 := build.Node("n0").Capacity("cpu=2").Taint("old:NoSchedule").Taint("older:NoSchedule").Obj()
+			objects := []snapshot.Object{n0, replicaSet(1), running("a", "n0", owner("ReplicaSet", "web"))}
+			if strings.Contains(c.nodes, "n1") {
+				objects = append(objects, build.Node("n1").Capacity("cpu=2").Obj())
+			}
+			if p := planned(t, plan.Options{}, c.nodes, c.change, objects...); len(p.Stranded) != c.want {
+				t.Errorf("stranded %+v, want %d", p.Stranded, c.want)
+			}
+		})
+	}
+}
+
 // TestStrandedSeesTheStateAfter: what is evicted takes the room that another would have.
 func TestStrandedSeesTheStateAfter(t *testing.T) {
 	web := owner("ReplicaSet", "web")

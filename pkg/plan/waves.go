@@ -164,14 +164,28 @@ func (p *Planner) backTo(w waypoint) {
 // count begins to count the budgets, from what was before the change.
 func (p *Planner) count() {
 	p.budgets = newBudgets(p.snap)
-	p.budgets.settle(p.moves, p.arrivals)
+	p.settle(waypoint{})
+}
+
+// settle makes what has happened since what is counted from: the budgets are those of
+// the pods that are ready then, here and for preemption.
+func (p *Planner) settle(start waypoint) {
+	came := p.arrivals[start.arrivals:]
+	p.budgets.settle(p.moves[start.moves:], came)
+	for _, a := range came {
+		if p.budgets.healthy[a.pod.UID] {
+			p.sim.Ready(a.pod)
+		}
+	}
 }
 
 // sound says whether a wave that has happened since is: all that it displaces have
-// homes, and no budget breaks.
+// homes, nothing that it preempts is lost, and no budget breaks. What is lost on its own
+// nodes is so in whatever wave.
 func (p *Planner) sound(start waypoint) bool {
 	moves := p.moves[start.moves:]
-	return !slices.ContainsFunc(moves, unhoused) && len(p.budgets.sound(moves)) == 0
+	avoidable := func(m *move) bool { return unhoused(m) || m.by != nil && shortOf(m) != "" }
+	return !slices.ContainsFunc(moves, avoidable) && len(p.budgets.sound(moves)) == 0
 }
 
 // unhoused says whether another wave might give the pod a home that it has not.
@@ -190,17 +204,22 @@ func (p *Planner) conclude(ctx context.Context, start waypoint, number int) erro
 	for _, broken := range p.budgets.sound(moves) {
 		p.short = append(p.short, report.WaveShortage{Wave: int32(number), Reason: broken})
 	}
-	p.budgets.settle(moves, p.arrivals[start.arrivals:])
+	p.settle(start)
 	return nil
 }
 
-// lack takes down which pods have no home, by the reason.
+// lack takes down which pods have no home, by the reason. Which node it is for which a
+// pod is preempted is not known.
 func (p *Planner) lack(number int, moves []*move) {
 	pods, nodes := map[string][]string{}, map[string][]string{}
 	for _, m := range moves {
 		if reason := shortOf(m); reason != "" {
 			pods[reason] = append(pods[reason], m.pod.Namespace+"/"+m.pod.Name)
-			nodes[reason] = append(nodes[reason], m.pod.Spec.NodeName)
+			node := m.pod.Spec.NodeName
+			if m.by != nil {
+				node = ""
+			}
+			nodes[reason] = append(nodes[reason], node)
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(pods)) {

@@ -81,6 +81,11 @@ func TestWaves(t *testing.T) {
 			opts: plan.Options{Waves: 1}, nodes: "n0 n1", objects: append(nodes(4), append(onePerNode(2), budget("web", 1))...), want: [][]string{{"n0", "n1"}},
 			short: []string{"1 : PodDisruptionBudget ns/web wants 1 healthy pods and would have 0 of 2"},
 		},
+		"a node for which others would be lost comes last": {
+			opts: auto, nodes: "n2 n0", objects: append(nodes(3), running("a", "n1"), running("b", "n1"), running("vip", "n0", owner("PyTorchJob", "vip"), priority(10), cpu("2"))),
+			want:  [][]string{{"n2"}, {"n0"}},
+			short: []string{"2 : pod ns/a, ns/b would be lost: nothing replaces what has no controller"},
+		},
 		"a bare pod is lost in whatever wave": {
 			opts: auto, nodes: "n0 n1", objects: append(nodes(3), running("a", "n1")), want: [][]string{{"n0", "n1"}},
 			short: []string{"1 n1: pod ns/a would be lost: nothing replaces what has no controller"},

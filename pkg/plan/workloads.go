@@ -176,9 +176,10 @@ func (p *Planner) workloadVerdicts(known workloads, steps []*step, budget func(*
 // happens before, nor the going of a static pod's image.
 func (m *move) counts() bool { return m.wave > 0 && !mirror(m.pod) }
 
-// homeless says that what is, or would be, in the pod's stead has no node.
+// homeless says that what is, or would be, in the pod's stead has no node, as far as
+// that is known.
 func (m *move) homeless() bool {
-	return m.node == "" && (m.replacement != nil || slices.Contains(m.marks, report.MarkWaits))
+	return m.node == "" && !m.marked(report.MarkUnknownScheduler) && (m.replacement != nil || slices.Contains(m.marks, report.MarkWaits))
 }
 
 func (t *tally) verdict(key workloadKey, start time.Duration) report.WorkloadVerdict {

@@ -13,14 +13,23 @@ import (
 // Evict takes a pod off its node for good, and with it what it alone held there: its
 // device claims are no longer reserved for it, and with nobody left are deallocated,
 // or deleted where they were made for it, as the resource claim controller does; its
-// volumes are detached, as the attach-detach controller does. A finished pod holds
-// nothing, which is no error. undo puts all back.
+// volumes are detached, as the attach-detach controller does; it no longer counts in its
+// PodDisruptionBudgets. A finished pod holds nothing, which is no error. undo puts all
+// back.
 func (e *Engine) Evict(pod *corev1.Pod) (undo func(), err error) {
 	if Finished(pod) {
 		return func() {}, nil
 	}
 	edits := append(e.detached(pod), Edit{Evict: pod})
-	return e.Apply(append(edits, e.releasedClaims(pod)...)...)
+	back, err := e.Apply(append(edits, e.releasedClaims(pod)...)...)
+	if err != nil {
+		return nil, err
+	}
+	recount := e.budgets.leave(pod)
+	return func() {
+		recount()
+		back()
+	}, nil
 }
 
 // detached are the attachments of the pod's volumes that no other pod on its node

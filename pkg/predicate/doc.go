@@ -24,9 +24,10 @@
 //
 // Pods are placed (Place, PlaceSampled) by the profile's own filters and scores, and
 // leave behind what they leave in a cluster: reserved volumes, allocated devices, a
-// nomination used up. Evict is the reverse, as controllers see to it. PodTopologySpread
-// counts pods on all nodes to score one pod; spread shows it only those where there is
-// something to count, which changes no score.
+// nomination used up. Evict is the reverse, as controllers see to it, and takes the pod
+// out of its PodDisruptionBudgets, to which preemption looks; Ready counts in a pod that
+// has been placed. PodTopologySpread counts pods on all nodes to score one pod; spread
+// shows it only those where there is something to count, which changes no score.
 //
 // An Engine is not safe for concurrent use, as it holds the current what-if; Fork
 // gives one that shares what is immutable, for another goroutine. One evaluation

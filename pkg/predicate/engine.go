@@ -38,10 +38,13 @@ type Engine struct {
 	lister    *sharedLister
 	objects   *objects
 	nominator *nominator
+	budgets   *budgets
 	profiles  map[string]*profile
 	workers   int
-	stop      context.CancelFunc
-	ctx       context.Context
+	// scratch holds the scores of the pod that is being placed.
+	scratch fwk.NodeScoreList
+	stop    context.CancelFunc
+	ctx     context.Context
 }
 
 // plugin is any plugin of the framework.
@@ -75,10 +78,10 @@ var registerMetrics = sync.OnceFunc(metrics.Register)
 // New makes an engine over a snapshot. Cancelling ctx, or Close, ends its few
 // background goroutines.
 func New(ctx context.Context, snap *snapshot.Snapshot, config *Config) (*Engine, error) {
-	return newEngine(ctx, snap, config, newNodeList(snap.Nodes, snap.Pods), newNominator(snap.Pods, config), runtime.GOMAXPROCS(0))
+	return newEngine(ctx, snap, config, newNodeList(snap.Nodes, snap.Pods), newNominator(snap.Pods, config), newBudgets(snap.PodDisruptionBudgets), runtime.GOMAXPROCS(0))
 }
 
-func newEngine(ctx context.Context, snap *snapshot.Snapshot, config *Config, nodes *nodeList, nominator *nominator, workers int) (*Engine, error) {
+func newEngine(ctx context.Context, snap *snapshot.Snapshot, config *Config, nodes *nodeList, nominator *nominator, budgets *budgets, workers int) (*Engine, error) {
 	registerMetrics()
 	objects, err := newObjects(snap)
 	if err != nil {
@@ -91,6 +94,7 @@ func newEngine(ctx context.Context, snap *snapshot.Snapshot, config *Config, nod
 		lister:    &sharedLister{current: nodes},
 		objects:   objects,
 		nominator: nominator,
+		budgets:   budgets,
 		profiles:  map[string]*profile{},
 		workers:   workers,
 		ctx:       ctx,
@@ -101,7 +105,7 @@ func newEngine(ctx context.Context, snap *snapshot.Snapshot, config *Config, nod
 // Fork returns an engine over the same nodes and pods, as they stand with the
 // edits in force, for use by another goroutine. It evaluates on one core.
 func (e *Engine) Fork() (*Engine, error) {
-	return newEngine(e.ctx, e.snapshot, e.config, e.lister.current.clone(), e.nominator.clone(), 1)
+	return newEngine(e.ctx, e.snapshot, e.config, e.lister.current.clone(), e.nominator.clone(), e.budgets.clone(), 1)
 }
 
 // Close ends the engine's background goroutines.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -20,10 +19,9 @@ import (
 
 // objects serves every kind but nodes and pods to the plugins, from a snapshot.
 type objects struct {
-	factory  informers.SharedInformerFactory
-	byType   map[reflect.Type]*staticInformer
-	client   kubernetes.Interface
-	snapshot *snapshot.Snapshot
+	factory informers.SharedInformerFactory
+	byType  map[reflect.Type]*staticInformer
+	client  kubernetes.Interface
 }
 
 // errReadOnly is what every request of the framework's client gets.
@@ -43,10 +41,9 @@ func newObjects(snap *snapshot.Snapshot) (*objects, error) {
 		return nil, err
 	}
 	o := &objects{
-		factory:  informers.NewSharedInformerFactory(client, 0),
-		byType:   map[reflect.Type]*staticInformer{},
-		client:   client,
-		snapshot: snap,
+		factory: informers.NewSharedInformerFactory(client, 0),
+		byType:  map[reflect.Type]*staticInformer{},
+		client:  client,
 	}
 	// Pods and nodes come from the nodeList; the plugins that also hold their
 	// informers read them only while binding, which never happens here.
@@ -115,6 +112,3 @@ func (o *objects) edit(object runtime.Object, remove bool) (undo func(), err err
 		}
 	}, nil
 }
-
-// budgets lists the disruption budgets, sorted as the snapshot is.
-func (o *objects) budgets() []*policyv1.PodDisruptionBudget { return o.snapshot.PodDisruptionBudgets }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -351,24 +352,23 @@ func (s *sharedLister) RemovePod(klog.Logger, *corev1.Pod, string) error { retur
 
 func podKey(pod *corev1.Pod) string { return pod.Namespace + "/" + pod.Name }
 
-// inParallel calls work for 0..n-1 on that many goroutines, each taking
-// contiguous chunks, and returns when all are done.
+// inParallel calls work for 0..n-1 on that many goroutines, the caller's among them,
+// each taking chunk after chunk, and returns when all are done.
 func inParallel(n, workers int, work func(i int)) {
 	const smallest = 64
 	workers = min(workers, (n+smallest-1)/smallest)
-	if workers <= 1 {
-		for i := range n {
-			work(i)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := n * w / workers; i < n*(w+1)/workers; i++ {
+	var next atomic.Int64
+	share := func() {
+		for begin := int(next.Add(smallest)) - smallest; begin < n; begin = int(next.Add(smallest)) - smallest {
+			for i := begin; i < min(begin+smallest, n); i++ {
 				work(i)
 			}
-		})
+		}
 	}
+	var wg sync.WaitGroup
+	for range workers - 1 {
+		wg.Go(share)
+	}
+	share()
 	wg.Wait()
 }

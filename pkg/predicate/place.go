@@ -3,6 +3,7 @@ package predicate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -88,18 +89,9 @@ func (r *run) best(nodes []fwk.NodeInfo) (string, error) {
 	if status := r.profile.framework.RunPreScorePlugins(r.ctx, r.state, r.pod, nodes); !status.IsSuccess() {
 		return "", fmt.Errorf("scoring pod %s: %w", podKey(r.pod), status.AsError())
 	}
-	totals := make([]int64, len(nodes))
-	scores := make(fwk.NodeScoreList, len(nodes))
-	for _, plugin := range r.profile.score {
-		if r.state.GetSkipScorePlugins().Has(plugin.Name()) {
-			continue
-		}
-		if err := r.score(plugin, nodes, scores); err != nil {
-			return "", fmt.Errorf("scoring pod %s: plugin %q: %w", podKey(r.pod), plugin.Name(), err)
-		}
-		for i := range totals {
-			totals[i] += scores[i].Score * plugin.weight
-		}
+	totals, err := r.scores(nodes)
+	if err != nil {
+		return "", fmt.Errorf("scoring pod %s: %w", podKey(r.pod), err)
 	}
 	best := 0
 	for i := range totals {
@@ -110,24 +102,52 @@ func (r *run) best(nodes []fwk.NodeInfo) (string, error) {
 	return nodes[best].Node().Name, nil
 }
 
-// score fills in one plugin's normalized scores of the nodes.
-func (r *run) score(plugin weighted, nodes []fwk.NodeInfo, scores fwk.NodeScoreList) error {
+// scoreLists are lists to fill in, one a plugin. They serve one call after another.
+func (e *Engine) scoreLists(plugins, nodes int) []fwk.NodeScoreList {
+	if len(e.scratch) < plugins*nodes {
+		e.scratch = make(fwk.NodeScoreList, plugins*nodes)
+	}
+	lists := make([]fwk.NodeScoreList, plugins)
+	for k := range lists {
+		lists[k] = e.scratch[k*nodes : (k+1)*nodes : (k+1)*nodes]
+	}
+	return lists
+}
+
+// scores are the nodes' weighted sums over all plugins, each normalized over the
+// nodes. The nodes are scored by all plugins in one go: to wake workers takes longer
+// than a plugin.
+func (r *run) scores(nodes []fwk.NodeInfo) (totals []int64, err error) {
+	plugins := slices.DeleteFunc(slices.Clone(r.profile.score), func(plugin weighted) bool {
+		return r.state.GetSkipScorePlugins().Has(plugin.Name())
+	})
+	lists := r.engine.scoreLists(len(plugins), len(nodes))
 	var once sync.Once
-	var failed *fwk.Status
 	inParallel(len(nodes), r.engine.workers, func(i int) {
-		score, status := plugin.Score(r.ctx, r.state, r.pod, nodes[i])
-		scores[i] = fwk.NodeScore{Name: nodes[i].Node().Name, Score: score}
-		if !status.IsSuccess() {
-			once.Do(func() { failed = status })
+		name := nodes[i].Node().Name
+		for k, plugin := range plugins {
+			score, status := plugin.Score(r.ctx, r.state, r.pod, nodes[i])
+			lists[k][i] = fwk.NodeScore{Name: name, Score: score}
+			if !status.IsSuccess() {
+				once.Do(func() { err = fmt.Errorf("plugin %q: %w", plugin.Name(), status.AsError()) })
+			}
 		}
 	})
-	if failed != nil {
-		return failed.AsError()
+	if err != nil {
+		return nil, err
 	}
-	if normalizer := plugin.ScoreExtensions(); normalizer != nil {
-		return normalizer.NormalizeScore(r.ctx, r.state, r.pod, scores).AsError()
+	totals = make([]int64, len(nodes))
+	for k, plugin := range plugins {
+		if normalizer := plugin.ScoreExtensions(); normalizer != nil {
+			if status := normalizer.NormalizeScore(r.ctx, r.state, r.pod, lists[k]); !status.IsSuccess() {
+				return nil, fmt.Errorf("plugin %q: %w", plugin.Name(), status.AsError())
+			}
+		}
+		for i := range totals {
+			totals[i] += lists[k][i].Score * plugin.weight
+		}
 	}
-	return nil
+	return totals, nil
 }
 
 // reserve assumes the pod on the node, as the scheduler does before it binds, and

@@ -162,12 +162,12 @@ func (e *Engine) victims(ctx context.Context, v *Verdict, nodes []fwk.NodeInfo, 
 		nodes = slices.SortedFunc(slices.Values(nodes), func(a, b fwk.NodeInfo) int { return strings.Compare(a.Node().Name, b.Node().Name) })
 		nodes = slices.Concat(nodes[offset:], nodes[:offset])
 	}
-	honoured := false
+	honoured, budgets := false, e.budgets.now()
 	for window := range slices.Chunk(nodes, enough) {
 		if len(found) >= enough && honoured {
 			break
 		}
-		candidates, refused, problem := v.profile.preemption.Evaluator.DryRunPreemption(ctx, v.state, v.Pod, window, e.objects.budgets(), 0, int32(len(window)))
+		candidates, refused, problem := v.profile.preemption.Evaluator.DryRunPreemption(ctx, v.state, v.Pod, window, budgets, 0, int32(len(window)))
 		err = errors.Join(err, problem)
 		found = append(found, candidates...)
 		honoured = honoured || slices.ContainsFunc(candidates, func(c preemption.Candidate) bool { return c.Victims().NumPDBViolations == 0 })

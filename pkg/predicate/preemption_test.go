@@ -82,3 +82,40 @@ func TestPreemptSampled(t *testing.T) {
 		})
 	}
 }
+
+// TestForkKeepsWhatBudgetsHaveLost: a fork preempts as the engine would, whose budget is
+// spent by an eviction, and as it would before once that is undone.
+func TestForkKeepsWhatBudgetsHaveLost(t *testing.T) {
+	ready := func(p *corev1.Pod) {
+		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
+	}
+	peer := build.Pod("a", "peer").Label("app", "db").Node("away").With(ready).Obj()
+	e := engine(t, build.Snapshot(
+		build.PDB("a", "db", "1", "app=db", 1), build.Node("away").Capacity("cpu=1,memory=8Gi,pods=10").Obj(), peer,
+		build.Node("m").Capacity("cpu=4,memory=8Gi,pods=10").Obj(), build.Pod("a", "guarded").Label("app", "db").Request("cpu=4").Node("m").With(ready).Obj(),
+		build.Node("n").Capacity("cpu=4,memory=8Gi,pods=10").Obj(), build.Pod("a", "other").Request("cpu=4").Priority("low", 1).Node("n").Obj(),
+	))
+	undo, err := e.Evict(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fork, err := e.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fork.Close()
+	undo()
+	for want, engine := range map[string]*predicate.Engine{"m": e, "n": fork} {
+		verdict, err := engine.Evaluate(t.Context(), build.Pod("a", "p").Request("cpu=4").Priority("high", 10).Obj())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := engine.Preempt(t.Context(), verdict)
+		if err != nil || got == nil {
+			t.Fatal(got, err)
+		}
+		if got.Node != want {
+			t.Errorf("preempts on %q (%s), want %s", got.Node, got.Message, want)
+		}
+	}
+}

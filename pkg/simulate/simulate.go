@@ -72,6 +72,11 @@ func (s *Simulation) Evict(pod *corev1.Pod) error {
 	return nil
 }
 
+// Ready counts a pod that has been placed as healthy from now on: preemption looks to
+// the PodDisruptionBudgets that it is in. Until then, and from its eviction on, it is
+// missing there. See Engine.Ready.
+func (s *Simulation) Ready(pod *corev1.Pod) { s.undos = append(s.undos, s.engine.Ready(pod)) }
+
 // freed logs a change after which pods may fit that did not.
 func (s *Simulation) freed(undo func()) {
 	s.undos = append(s.undos, undo)

@@ -1,6 +1,7 @@
 package taint
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -67,22 +68,24 @@ func noExecute(taints []corev1.Taint) []corev1.Taint {
 }
 
 // bears says whether a pod tolerates all of the taints, and for how long, if that is
-// bounded.
+// bounded. As in the controller, seconds that a time.Duration does not hold may wrap
+// around; what is then below zero is for ever.
 func bears(pod *corev1.Pod, taints []corev1.Taint) (stay time.Duration, bounded, tolerated bool) {
+	const forever = math.MaxInt64
+	least := int64(forever)
 	for i := range taints {
 		toleration := firstMatch(pod.Spec.Tolerations, &taints[i])
 		if toleration == nil {
 			return 0, false, false
 		}
-		if toleration.TolerationSeconds == nil {
-			continue
-		}
-		seconds := time.Duration(max(0, *toleration.TolerationSeconds)) * time.Second
-		if !bounded || seconds < stay {
-			stay, bounded = seconds, true
+		if toleration.TolerationSeconds != nil {
+			least = min(least, max(0, *toleration.TolerationSeconds))
 		}
 	}
-	return stay, bounded, true
+	if stay = time.Duration(least) * time.Second; least == forever || stay < 0 {
+		return 0, false, true
+	}
+	return stay, true, true
 }
 
 // countdown is what is left to a pod that is counted down already, under the NoExecute

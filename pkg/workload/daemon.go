@@ -25,7 +25,7 @@ func Eligible(template *corev1.PodTemplateSpec, node *corev1.Node) bool {
 	}
 	// A toleration by comparison is one only if the apiserver lets it in.
 	const comparisons = true
-	_, kept := corev1helpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, daemonTolerations(spec), keepsAway, comparisons)
+	_, kept := corev1helpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, DaemonTolerations(spec), keepsAway, comparisons)
 	return !kept
 }
 
@@ -34,10 +34,10 @@ func keepsAway(taint *corev1.Taint) bool {
 	return taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
 }
 
-// daemonTolerations are the tolerations of spec and those that the DaemonSet
-// controller adds (AddOrUpdateDaemonPodTolerations in
+// DaemonTolerations are the tolerations of spec, a DaemonSet's template, and those that
+// the controller adds to the pods that it makes (AddOrUpdateDaemonPodTolerations in
 // k8s.io/kubernetes/pkg/controller/daemon/util).
-func daemonTolerations(spec *corev1.PodSpec) []corev1.Toleration {
+func DaemonTolerations(spec *corev1.PodSpec) []corev1.Toleration {
 	tolerations := append(slices.Clone(spec.Tolerations),
 		tolerate(corev1.TaintNodeNotReady, corev1.TaintEffectNoExecute),
 		tolerate(corev1.TaintNodeUnreachable, corev1.TaintEffectNoExecute),

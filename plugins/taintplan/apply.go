@@ -1,6 +1,7 @@
 package taintplan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,20 +78,25 @@ func (o *Options) apply(ctx context.Context, p *report.TaintPlan) error {
 		return o.pretend(p, "tainted")
 	}
 	client, err := o.client()
-	if err != nil {
-		return err
+	if err == nil {
+		err = o.ask(fmt.Sprintf("Change the taints of %s in %s?", plural(len(p.Nodes), "node"), plural(len(p.Waves), "wave")))
 	}
-	question := fmt.Sprintf("Change the taints of %s in %s?", plural(len(p.Nodes), "node"), plural(len(p.Waves), "wave"))
-	if err := o.ask(question); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, o.discard())
 	}
 	err = apply.Run(ctx, client, p, apply.Options{
 		DryRun:  o.dryRun == cmdutil.DryRunServer,
 		Timeout: o.Timeout,
 		Load:    o.load,
+		Watch: func(ctx context.Context) (*snapshot.Snapshot, error) {
+			source := o.Source
+			source.Kinds = plan.Watched()
+			return source.Load(ctx, o.Env, &print.Progress{})
+		},
 		Drift: func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
 			return o.drift(ctx, p, snap)
 		},
+		File:   o.file(),
 		Report: o.reporter(),
 	})
 	if drifted, ok := errors.AsType[*apply.DriftError](err); ok && o.Output.Human() {
@@ -119,13 +125,27 @@ func (o *Options) rollback(ctx context.Context) error {
 	if err := plan.Check(saved, system.UID, ""); err != nil {
 		return fmt.Errorf("%s: %w", o.Rollback, err)
 	}
-	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(saved.Change), o.human().names(nodeNames(saved)))); err != nil {
+	if o.asks() {
+		if err := o.showRollback(ctx, client, saved); err != nil {
+			return err
+		}
+	}
+	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(saved.Change), plural(len(saved.Nodes), "node"))); err != nil {
 		return err
 	}
 	return o.interrupted(ctx, apply.Rollback(ctx, client, saved, apply.Options{
 		DryRun: o.dryRun == cmdutil.DryRunServer,
+		File:   o.file(),
 		Report: o.reporter(),
 	}))
+}
+
+// file is where the plan is that is applied or rolled back; empty when stdin was.
+func (o *Options) file() string {
+	if path := cmp.Or(o.saved(), o.Save); path != "-" {
+		return path
+	}
+	return ""
 }
 
 // pretend says what would be done, in kubectl's words of a client's dry run.
@@ -136,9 +156,29 @@ func (o *Options) pretend(p *report.TaintPlan, done string) error {
 	return nil
 }
 
-// ask asks the question, unless nothing will be changed or --yes was given.
+// showRollback shows what undoing a plan would do to each node, as the API server says
+// in a dry run.
+func (o *Options) showRollback(ctx context.Context, client kubernetes.Interface, p *report.TaintPlan) error {
+	found := map[string]string{}
+	err := apply.Rollback(ctx, client, p, apply.Options{DryRun: true, Report: func(step apply.Step) {
+		found[step.Object] = step.Done
+	}})
+	if err != nil {
+		return o.interrupted(ctx, err)
+	}
+	h := o.human()
+	h.Writer = o.steps()
+	h.rollback(p.Nodes, found)
+	return h.err
+}
+
+// asks says whether there is a question: not when nothing will be changed or --yes was
+// given.
+func (o *Options) asks() bool { return o.dryRun == cmdutil.DryRunNone && !o.Yes }
+
+// ask asks the question, if there is one.
 func (o *Options) ask(question string) error {
-	if o.dryRun != cmdutil.DryRunNone || o.Yes {
+	if !o.asks() {
 		return nil
 	}
 	return o.Confirm(question)

@@ -55,28 +55,40 @@ func (o *Options) parseArguments(args []string) (err error) {
 	return err
 }
 
-// nodes names the nodes that the arguments choose.
-func (o *Options) nodes(snap *snapshot.Snapshot) ([]string, error) {
+// nodes names the nodes that the arguments choose. Of those that are not named, the ones
+// that cannot be changed so are left out, as kubectl taint goes on with the others; a
+// note says how many, and why the first.
+func (o *Options) nodes(snap *snapshot.Snapshot) (names, notes []string, err error) {
 	if len(o.names) > 0 {
-		return o.names, nil
+		return o.names, nil, nil
 	}
 	selector, err := labels.Parse(o.Selector)
 	if err != nil {
-		return nil, fmt.Errorf("--selector %q: %w", o.Selector, err)
+		return nil, nil, fmt.Errorf("--selector %q: %w", o.Selector, err)
 	}
-	var names []string
+	var left []string
 	for _, node := range snap.Nodes {
-		if selector.Matches(labels.Set(node.Labels)) {
-			names = append(names, node.Name)
+		if !selector.Matches(labels.Set(node.Labels)) {
+			continue
 		}
+		if _, err := taint.Apply(o.change, node); err != nil {
+			left = append(left, err.Error())
+			continue
+		}
+		names = append(names, node.Name)
 	}
+	why := strings.Join(cut(left, 1), "; ")
 	switch {
+	case len(names) > 0 && len(left) > 0:
+		return names, []string{fmt.Sprintf("%s left out: %s", plural(len(left), "node"), why)}, nil
 	case len(names) > 0:
-		return names, nil
+		return names, nil, nil
+	case len(left) > 0:
+		return nil, nil, fmt.Errorf("no node can be changed so: %s", why)
 	case o.All:
-		return nil, fmt.Errorf("--all: %s has no nodes", snap.Source)
+		return nil, nil, fmt.Errorf("--all: %s has no nodes", snap.Source)
 	}
-	return nil, fmt.Errorf("--selector %q: %s", o.Selector, unmatched(selector, snap.Nodes))
+	return nil, nil, fmt.Errorf("--selector %q: %s", o.Selector, unmatched(selector, snap.Nodes))
 }
 
 // unmatched says which part of a selector no node meets, and what is nearest to it.

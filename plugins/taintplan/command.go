@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,10 +32,10 @@ const (
 		which pods could not start again where they are, and who gets a node by it.
 
 		Nothing is changed without --apply or --rollback, which show what they do and
-		ask. --apply with a saved plan is refused when the cluster has changed in a way
-		that matters; then it taints wave by wave, each when all that the one before
-		displaced is ready again. Ctrl-C stops between waves, the same command goes on
-		from there, and --rollback undoes.
+		ask. --apply of a saved plan is refused when the cluster has changed in a way
+		that matters; else it taints wave by wave, each when all that the one before
+		displaced is ready again. Ctrl-C stops between waves; --apply of the same file
+		goes on from there, and --rollback undoes.
 
 		The exit code is 0 when no taint changes, 1 when one does, and 2 on an error. A
 		plan that is applied or rolled back ends with 0.`
@@ -56,6 +57,9 @@ const (
 		kubectl taint-plan nodes -l pool=gpu maintenance=true:NoExecute --waves auto --out plan.yaml
 		kubectl taint-plan --apply plan.yaml
 		kubectl taint-plan --rollback plan.yaml
+
+		# Plan, ask and apply in one go; the file is to go on with, and to undo it
+		kubectl taint-plan nodes t4-01 maintenance=true:NoExecute --apply --out t4-01.yaml
 
 		# Work on a dump, without a cluster
 		kubectl taint-plan nodes t4-01 maintenance=true:NoExecute --snapshot fleet.yaml.gz`
@@ -82,7 +86,7 @@ type Options struct {
 	Timeline bool
 
 	// Save is the file to save the plan in. Apply carries one out: the one of this file, or
-	// the one that was just made. Rollback undoes the one of its file.
+	// the one that was just made and saved. Rollback undoes the one of its file.
 	Save, Apply, Rollback string
 	// Yes does not ask.
 	Yes bool
@@ -139,7 +143,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.SchedulerConfig, "scheduler-config", "", "File with the cluster's KubeSchedulerConfiguration. Without it, the default profile is assumed.")
 	flags.BoolVar(&o.Timeline, "timeline", false, "Draw the evictions against time.")
 	flags.StringVar(&o.Save, "out", "", "Save the plan in this file, for --apply.")
-	flags.StringVar(&o.Apply, "apply", "", "Apply the plan of a file (--apply PLAN), or without one what the arguments ask for.")
+	flags.StringVar(&o.Apply, "apply", "", "Apply the plan of a file (--apply PLAN), or without one what the arguments ask for, saved with --out.")
 	flags.StringVar(&o.Rollback, "rollback", "", "Undo the plan of a file: what it changed of the nodes' taints, and nothing else.")
 	flags.BoolVarP(&o.Yes, "yes", "y", false, "Do not ask.")
 	flags.DurationVar(&o.Timeout, "timeout", 0, "How long to wait for all that a wave displaces to be ready again. Zero waits as long as the plan says, and five minutes more.")
@@ -217,7 +221,8 @@ func (o *Options) Validate(cmd *cobra.Command) error {
 		{o.saved() != "" && made, "a saved plan is made already: --selector, --all, --overwrite, --waves and --out cannot be used with it"},
 		{o.applies && o.Source.Offline(), "--apply and --rollback need a cluster, and cannot be used with --snapshot"},
 		{!o.applies && o.dryRun != cmdutil.DryRunNone, "--dry-run is for --apply and --rollback: a plan alone changes nothing"},
-		{!o.applies && cmd.Flags().Changed("timeout"), "--timeout is for --apply, which waits"},
+		{o.applies && o.saved() == "" && o.Save == "" && o.dryRun == cmdutil.DryRunNone, "--apply of a new plan: expected --out FILE too, which --apply FILE continues and --rollback FILE undoes"},
+		{(!o.applies || o.Rollback != "") && cmd.Flags().Changed("timeout"), "--timeout is for --apply, which waits"},
 		{o.Timeout < 0, fmt.Sprintf("--timeout %s: expected 0 or more", o.Timeout)},
 		{o.StartTime <= 0, fmt.Sprintf("--start-time %s: expected more than 0", o.StartTime)},
 		{o.Timeline && !o.Output.Human(), "--timeline is drawn for people, and cannot be used with --output " + o.Output.Format},
@@ -264,7 +269,7 @@ func (o *Options) makePlan(ctx context.Context) (*report.TaintPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := o.nodes(snap)
+	names, notes, err := o.nodes(snap)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +288,7 @@ func (o *Options) makePlan(ctx context.Context) (*report.TaintPlan, error) {
 	}
 	made.Unknown = append(made.Unknown, cli.MissingNotes(snap)...)
 	progress.Clear()
-	cli.Warn(o.ErrOut, append(cli.SkewNotes(snap), planner.Warnings()...))
+	cli.Warn(o.ErrOut, slices.Concat(notes, cli.SkewNotes(snap), planner.Warnings()))
 	return made, plan.Seal(made)
 }
 
@@ -296,7 +301,7 @@ func (o *Options) load(ctx context.Context) (*snapshot.Snapshot, error) {
 
 // save writes a plan's file, which must not exist yet: a plan that was applied is
 // what undoes it.
-func save(path string, p *report.TaintPlan) (err error) {
+func save(path string, p *report.TaintPlan) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("--out: %s exists, and may be needed to undo what it plans: expected the name of a new file", path)
@@ -304,6 +309,16 @@ func save(path string, p *report.TaintPlan) (err error) {
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	return writeYAML(file, p)
+	if err := errors.Join(writeYAML(file, p), file.Close()); err != nil {
+		return errors.Join(fmt.Errorf("--out: %w", err), os.Remove(path))
+	}
+	return nil
+}
+
+// discard removes the plan that was saved to be applied, and was not.
+func (o *Options) discard() error {
+	if o.Save == "" {
+		return nil
+	}
+	return os.Remove(o.Save)
 }

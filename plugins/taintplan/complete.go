@@ -31,9 +31,8 @@ func (o *Options) complete(cmd *cobra.Command, args []string, toComplete string)
 	default:
 		words = o.wordsOf(cmd.Context(), args[1:])
 	}
-	return slices.DeleteFunc(words, func(word string) bool {
-		return !strings.HasPrefix(word, toComplete) || slices.Contains(args, word)
-	}), directive
+	words = slices.DeleteFunc(words, func(word string) bool { return slices.Contains(args, word) })
+	return cli.StartingWith(words, toComplete), directive
 }
 
 // wordsOf are the nodes, before a change is among the arguments, and what removes the

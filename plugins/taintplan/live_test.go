@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -22,6 +26,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/plan"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/plugins/taintplan"
 	"github.com/stowage-dev/stowage/test/command"
 )
 
@@ -56,6 +61,7 @@ func TestLive(t *testing.T) {
 	l.Sub("drift", func(l command.Live) { live{l}.testDrift() })
 	l.Sub("Ctrl-C", func(l command.Live) { live{l}.testInterrupt() })
 	l.Sub("apply at once", func(l command.Live) { live{l}.testApplyAtOnce() })
+	l.Sub("examples", func(l command.Live) { live{l}.testExamples() })
 }
 
 // testPlan checks that the finished pod is in the plan, and that a plan changes
@@ -68,21 +74,28 @@ func (l live) testPlan() {
 }
 
 func (l live) testDump() {
+	dump := filepath.Join(l.TempDir(), "dump.yaml")
+	l.dump(dump)
+	args := []string{"nodes", "--all", clear, "--waves", "auto", "-o", "wide"}
+	if diff := cmp.Diff(l.Do(args...).Stdout, plugin().Run(l, "", append(args, "--snapshot", dump)...).Stdout); diff != "" {
+		l.Errorf("- is live, + is from the dump:\n%s", diff)
+	}
+}
+
+// dump writes all that a plan needs in a file.
+func (l live) dump(path string) {
+	l.Helper()
 	snap, err := load.Live(l.Context(), l.Cluster.RESTConfig(), load.Options{Finished: true})
 	if err != nil {
 		l.Fatal(err)
 	}
-	dump := filepath.Join(l.TempDir(), "dump.yaml")
-	file, err := os.Create(dump)
+	file, err := os.Create(path)
 	if err != nil {
 		l.Fatal(err)
 	}
-	if err := errors.Join(snapshot.Write(file, snap, snapshot.Format{}), file.Close()); err != nil {
+	format := snapshot.Format{Gzip: strings.HasSuffix(path, ".gz")}
+	if err := errors.Join(snapshot.Write(file, snap, format), file.Close()); err != nil {
 		l.Fatal(err)
-	}
-	args := []string{"nodes", "--all", clear, "--waves", "auto", "-o", "wide"}
-	if diff := cmp.Diff(l.Do(args...).Stdout, plugin().Run(l, "", append(args, "--snapshot", dump)...).Stdout); diff != "" {
-		l.Errorf("- is live, + is from the dump:\n%s", diff)
 	}
 }
 
@@ -123,6 +136,12 @@ func (l live) testRefusals() {
 	l.Expect([]string{"--apply", mine}, cli.ExitError, "error: stdin is no terminal to ask on: expected --yes, or --dry-run=server to see what would be done\n")
 	l.Expect([]string{"--apply", mine, "--yes", "--as=planner"}, cli.ExitError, `error: wave 1 of 1: node a: nodes "a" is forbidden: User "planner" cannot get resource "nodes" in API group "" at the cluster scope; no node was changed`)
 	l.taints("a")
+
+	unsaved := filepath.Join(l.TempDir(), "plan.yaml")
+	l.Expect([]string{"nodes", "a", clear, "--apply", "--out", unsaved}, cli.ExitError, "error: stdin is no terminal to ask on")
+	if _, err := os.Stat(unsaved); !errors.Is(err, os.ErrNotExist) {
+		l.Errorf("the plan that was not applied is still saved: %v", err)
+	}
 }
 
 func (l live) testApply() {
@@ -136,6 +155,8 @@ func (l live) testApply() {
 	l.Expect([]string{"--apply=" + path, "--yes"}, 0, "node/a unchanged\n", "wave/1 settled\n")
 	l.Expect([]string{"--rollback", path, "--dry-run=client"}, 0, "node/a restored (dry run)\n")
 	l.Expect([]string{"--rollback", path, "--dry-run=server"}, 0, "node/a restored (server dry run)\n")
+	l.taints("a", clear)
+	l.Expect([]string{"--rollback", path}, cli.ExitError, "a      maintenance:NoExecute-   restored (server dry run)\n", "stdin is no terminal to ask on")
 	l.taints("a", clear)
 	l.Expect([]string{"--rollback", path, "--yes"}, 0, "--- stdout\nnode/a restored\n--- stderr\n")
 	l.taints("a")
@@ -162,7 +183,7 @@ func (l live) testInterrupt() {
 	if !errors.Is(err, context.Canceled) {
 		l.Errorf("the command ended with %v", err)
 	}
-	const want = "; done: the taints of wave 1 (node a); run --apply again to continue, or --rollback to undo\n"
+	want := fmt.Sprintf("; done: the taints of wave 1 (node a); run kubectl taint-plan --apply %[1]s again to continue, or kubectl taint-plan --rollback %[1]s to undo\n", path)
 	if !strings.Contains(stderr, "interrupted: wave 1 of 2: context canceled") || !strings.HasSuffix(stderr, want) {
 		l.Errorf("stderr is %q, want what is done", stderr)
 	}
@@ -181,6 +202,29 @@ func (l live) testApplyAtOnce() {
 	l.taints("b", "drain:PreferNoSchedule")
 	l.Expect([]string{"--rollback", path, "--yes"}, 0, "--- stdout\nnode/b restored\nnode/a restored\n--- stderr\n")
 	l.taints("b")
+}
+
+// testExamples runs what the help shows, one after the other, in a fleet of which only
+// some nodes have a taint for GPUs.
+func (l live) testExamples() {
+	for _, name := range []string{"t4-01", "t4-02"} {
+		l.Create(build.Node(name).Label("pool", "gpu").Capacity("cpu=4,memory=8Gi").Obj())
+	}
+	l.AwaitNodes()
+	l.Chdir(l.TempDir())
+	l.Expect([]string{"nodes", "-l", "pool=gpu", "nvidia.com/gpu=present:NoSchedule", "--apply", "--out", "gpu.yaml", "--yes"}, cli.ExitOK)
+	l.dump("fleet.yaml.gz")
+	for line := range strings.Lines(taintplan.NewCommand(command.Env(genericiooptions.NewTestIOStreamsDiscard(), clock.RealClock{})).Example) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "kubectl" {
+			continue
+		}
+		code, args := cli.ExitNo, words[2:]
+		if slices.Contains(args, "--apply") || slices.Contains(args, "--rollback") {
+			code, args = cli.ExitOK, append(args, "--yes")
+		}
+		l.Expect(args, code)
+	}
 }
 
 // save saves a plan in a new file, and returns its path.

@@ -11,6 +11,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/taint"
 )
 
 // header says what changes on which nodes, in the words of kubectl taint, and what
@@ -18,8 +19,8 @@ import (
 func (h *human) header(p *report.TaintPlan) {
 	names := nodeNames(p)
 	h.paragraph("", fmt.Sprintf("%s %s: %s", plural(len(names), "node"), operation(p.Change), h.names(names)), h.theme.Strong)
-	for _, taint := range p.Change.Add {
-		h.printf("  %s\n", h.theme.Warn("+ "+print.Escape(taint.ToString())))
+	for _, added := range p.Change.Add {
+		h.printf("  %s\n", h.theme.Warn("+ "+print.Escape(added.ToString())))
 	}
 	for _, key := range p.Change.Remove {
 		h.printf("  %s\n", h.theme.Good("- "+print.Escape(taintText(key.Key, key.Effect))))
@@ -61,33 +62,32 @@ func changeText(change report.TaintChange) string {
 
 // summary counts what comes of a plan.
 func summary(p *report.TaintPlan) string {
-	replaced, back, pending, lost, broken := 0, 0, 0, 0, 0
+	evicted, preempted := map[string]int{}, map[string]int{}
 	for _, e := range p.Evictions {
-		switch {
-		case slices.Contains(e.Marks, report.MarkReturns):
-			back++
-		case e.NewNode != "":
-			replaced++
-		case e.PendingReason != "" || slices.Contains(e.Marks, report.MarkWaits):
-			pending++
-		case slices.Contains(e.Marks, report.MarkBare) && !slices.Contains(e.Marks, report.MarkFinished):
-			lost++
-		}
+		evicted[fate(e.Marks, e.NewNode, e.PendingReason)]++
 	}
+	for _, victim := range p.Preempted {
+		preempted[fate(victim.Marks, victim.NewNode, victim.PendingReason)]++
+	}
+	broken := 0
 	for _, budget := range p.Budgets {
 		if budget.Violated {
 			broken++
 		}
 	}
 	fates := counted(", ",
-		count{replaced, "re-placed"}, count{back, "placed where they are evicted again"},
-		count{pending, "left pending"}, count{lost, "lost for good"},
+		count{evicted[rePlaced], rePlaced}, count{evicted[returns], returns}, count{evicted[elsewhere], elsewhere},
+		count{evicted[leftPending], leftPending}, count{evicted[lost], lost},
 	)
 	if fates != "" {
 		fates = ": " + fates
 	}
+	makeRoom := "preempted to make room"
+	if worse := counted(", ", count{preempted[leftPending], leftPending}, count{preempted[lost], lost}); worse != "" {
+		makeRoom += " (" + worse + ")"
+	}
 	others := counted("; ",
-		count{len(p.Preempted), "preempted to make room"},
+		count{len(p.Preempted), makeRoom},
 		count{broken, "disruption budget(s) broken"},
 		count{len(p.Stranded), "that could not start again"},
 		count{len(p.Freed), "pending now that get a node"},
@@ -96,6 +96,33 @@ func summary(p *report.TaintPlan) string {
 		others = "; " + others
 	}
 	return plural(len(p.Evictions), "pod") + " evicted" + fates + others
+}
+
+// The fates of displaced pods, as the summary words them.
+const (
+	rePlaced    = "re-placed"
+	returns     = "placed where they are evicted again"
+	elsewhere   = "left to another scheduler"
+	leftPending = "left pending"
+	lost        = "lost for good"
+)
+
+// fate is what becomes of a displaced pod; empty where nothing is to take its place.
+func fate(marks []report.Mark, newNode, pendingReason string) string {
+	marked := func(mark report.Mark) bool { return slices.Contains(marks, mark) }
+	switch {
+	case marked(report.MarkReturns):
+		return returns
+	case newNode != "":
+		return rePlaced
+	case marked(report.MarkUnknownScheduler):
+		return elsewhere
+	case pendingReason != "" || marked(report.MarkWaits):
+		return leftPending
+	case marked(report.MarkJobFails), marked(report.MarkBare) && !marked(report.MarkFinished):
+		return lost
+	}
+	return ""
 }
 
 // count is so many of something.
@@ -168,7 +195,7 @@ func (h *human) evictions(evictions []report.Eviction) {
 		columns = append(columns, print.Column{Title: "WORKLOAD"}, print.Column{Title: "PDB"}, print.Column{Title: "PENDING-REASON"})
 	}
 	section(h, "Evictions", evictions, h.waved(columns), func(e report.Eviction) []string {
-		cells := h.wavedRow(e.Wave, e.Namespace, e.Name, e.Node, seconds(e.AfterSeconds), landing(e.NewNode, e.PendingReason), notes(e))
+		cells := h.wavedRow(e.Wave, e.Namespace, e.Name, e.Node, seconds(e.AfterSeconds), landing(e.NewNode, e.PendingReason), notes(e.PDBViolated != "", e.Marks))
 		if h.wide {
 			cells = append(cells, e.Workload, e.PDBViolated, e.PendingReason)
 		}
@@ -176,13 +203,13 @@ func (h *human) evictions(evictions []report.Eviction) {
 	})
 }
 
-// notes are what is special about an eviction, the worst first.
-func notes(e report.Eviction) string {
+// notes are what is special about a displaced pod, the worst first.
+func notes(breaksPDB bool, marks []report.Mark) string {
 	var notes []string
-	if e.PDBViolated != "" {
+	if breaksPDB {
 		notes = append(notes, "breaks-pdb")
 	}
-	for _, mark := range e.Marks {
+	for _, mark := range marks {
 		notes = append(notes, string(mark))
 	}
 	return strings.Join(notes, ",")
@@ -228,8 +255,16 @@ func (h *human) preempted(preempted []report.PreemptedPod) {
 		print.Column{Title: "BY", Middle: true, Flexible: true},
 		print.Column{Title: "NEW-NODE", Middle: true, Style: h.landingStyle},
 	)
+	noted := slices.ContainsFunc(preempted, func(p report.PreemptedPod) bool { return len(p.Marks) > 0 })
+	if noted {
+		columns = append(columns, print.Column{Title: "NOTES", Flexible: true, Style: h.noteStyle})
+	}
 	section(h, "Preempted to make room", preempted, h.waved(columns), func(p report.PreemptedPod) []string {
-		return h.wavedRow(p.Wave, p.Namespace, p.Name, p.Node, p.By, landing(p.NewNode, p.PendingReason))
+		cells := h.wavedRow(p.Wave, p.Namespace, p.Name, p.Node, p.By, landing(p.NewNode, p.PendingReason))
+		if noted {
+			cells = append(cells, notes(false, p.Marks))
+		}
+		return cells
 	})
 }
 
@@ -283,7 +318,11 @@ func below(n int64) string {
 func (h *human) freed(freed []report.FreedPod) {
 	columns := pod(print.Column{Title: "NEW-NODE", Middle: true, Style: h.landingStyle})
 	section(h, "Pending now, and placed by it", freed, h.waved(columns), func(f report.FreedPod) []string {
-		return h.wavedRow(f.Wave, f.Namespace, f.Name, f.Node)
+		node := f.Node
+		if f.ForSeconds > 0 { // a taint evicts it again
+			node += " for " + seconds(f.ForSeconds)
+		}
+		return h.wavedRow(f.Wave, f.Namespace, f.Name, node)
 	})
 }
 
@@ -369,6 +408,35 @@ func (h *human) drift(drift []report.Drift) {
 	section(h, "Changed since the plan was made", drift, columns, func(d report.Drift) []string {
 		return []string{d.Object, d.Planned, d.Found}
 	})
+}
+
+// rollback draws what undoing a plan does to its nodes; results are what the API server
+// says of each, by "node/NAME".
+func (h *human) rollback(nodes []report.TaintedNode, results map[string]string) {
+	columns := []print.Column{
+		{Title: "NODE", Middle: true},
+		{Title: "TAINTS", Flexible: true},
+		{Title: "RESULT"},
+	}
+	section(h, "Rollback", nodes, columns, func(n report.TaintedNode) []string {
+		return []string{n.Name, undoing(n), results["node/"+n.Name]}
+	})
+}
+
+// undoing is what gives a node its taints back, as kubectl taint takes it.
+func undoing(n report.TaintedNode) string {
+	var words []string
+	for i := range n.Before {
+		if !taint.Has(n.After, n.Before[i]) {
+			words = append(words, n.Before[i].ToString())
+		}
+	}
+	for i := range n.After {
+		if !slices.ContainsFunc(n.Before, func(t corev1.Taint) bool { return t.MatchTaint(&n.After[i]) }) {
+			words = append(words, taintText(n.After[i].Key, n.After[i].Effect)+"-")
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // seconds is a time in kubectl's short form ("90s", "5m").

@@ -17,8 +17,9 @@ import (
 
 // The dumps that cases ask about.
 const (
-	fleet  = "../../examples/fleet.yaml"
-	shapes = "testdata/dumps/shapes.yaml"
+	fleet   = "../../examples/fleet.yaml"
+	shapes  = "testdata/dumps/shapes.yaml"
+	hostile = "testdata/dumps/hostile.yaml"
 )
 
 // plugin is the command under test.
@@ -46,6 +47,8 @@ func planCases() []command.Case {
 		fleet("prefer-no-schedule", "nodes", "cpu-04", "drain:PreferNoSchedule"),
 		fleet("removal", "nodes", "-l", "stowage.example/pool=gpu", "nvidia.com/gpu:NoSchedule-"),
 		fleet("modification", "nodes", "virtual-node-1", "virtual-node-2", "virtual-kubelet.io/provider-", "rented:NoExecute"),
+		fleet("removal-all", "nodes", "--all", "nvidia.com/gpu:NoSchedule-"),
+		fleet("tainted-already", "nodes", "-l", "stowage.example/pool in (gpu, cpu)", "nvidia.com/gpu=present:NoSchedule", "-o", "name"),
 		fleet("overwrite", "nodes", "t4-01", "nvidia.com/gpu=absent:NoSchedule", "--overwrite"),
 		fleet("nothing-changes", "nodes", "t4-01", "nvidia.com/gpu=present:NoSchedule", "--overwrite"),
 		fleet("nothing-changes-json", "nodes", "t4-01", "nvidia.com/gpu=present:NoSchedule", "--overwrite", "-o", "json"),
@@ -55,6 +58,8 @@ func planCases() []command.Case {
 		fleet("twice-the-same-node", "no", "t4-01", "t4-01", clear, "-o", "name"),
 		fleet("start-time", "node", "cpu-01", clear, "--start-time", "2m"),
 		fleet("scheduler-config", "node", "cpu-01", clear, "--scheduler-config", "testdata/scheduler.yaml", "-o", "name"),
+		on("testdata/dumps/awhile.yaml")("freed-for-a-while", "nodes", "a", "gpu-"),
+		on("testdata/dumps/lost.yaml")("lost", "nodes", "a", clear),
 		shapes("shapes", "nodes", "a", clear, "dedicated=batch:NoSchedule"),
 		// Waves.
 		fleet("waves", "nodes", "t4-01", "t4-02", "t4-03", "ecs-01", clear, "--waves", "2"),
@@ -99,6 +104,7 @@ func badCases() []command.Case {
 		bad("set-and-remove", "nodes", "t4-01", "a=1:NoExecute", "a:NoExecute-"),
 		bad("overwrite", "nodes", "t4-01", "nvidia.com/gpu=absent:NoSchedule"),
 		bad("removal", "nodes", "t4-01", "nvidia.com/gpus:NoSchedule-"),
+		bad("removal-all", "nodes", "--all", "nvidia.com/gpus:NoSchedule-"),
 		bad("removal-untainted", "nodes", "cpu-01", "nvidia.com/gpu-"),
 		bad("node", "nodes", "t4-1", clear),
 		bad("node-unlike", "nodes", "t4-01", "somewhere", clear),
@@ -129,7 +135,9 @@ func badCases() []command.Case {
 		{Name: "bad-apply-waves", Args: []string{"--apply", "plan.yaml", "--waves", "2"}},
 		{Name: "bad-apply-arguments", Args: []string{"--apply=plan.yaml", "nodes", "t4-01"}},
 		{Name: "bad-apply-and-rollback", Args: []string{"--apply", "--rollback", "plan.yaml"}},
-		{Name: "bad-rollback", Args: []string{"--rollback", "plan.yaml", "--timeout=-1s"}},
+		{Name: "bad-rollback", Args: []string{"--rollback", "plan.yaml", "--timeout=1m"}},
+		{Name: "bad-apply-timeout", Args: []string{"--apply", "plan.yaml", "--timeout=-1s"}},
+		{Name: "bad-apply-unsaved", Args: []string{"nodes", "t4-01", clear, "--apply", "--yes"}},
 		{Name: "bad-cluster", Args: []string{"nodes", "t4-01", clear, "--server", "https://127.0.0.1:1"}},
 		// Plans that are none.
 		file("none"),
@@ -145,7 +153,7 @@ func badCases() []command.Case {
 func otherCases() []command.Case {
 	return []command.Case{
 		{Name: "help", Args: []string{"--help"}},
-		on("testdata/dumps/hostile.yaml")("hostile-strings", "nodes", "only", clear),
+		on(hostile)("hostile-strings", "nodes", "only", clear),
 		on("testdata/dumps/forbidden.yaml")("forbidden", "nodes", "only", clear),
 		on("testdata/dumps/forbidden.yaml")("forbidden-json", "nodes", "only", clear, "-o", "jsonpath={.unknown}"),
 	}
@@ -189,7 +197,7 @@ func TestOut(t *testing.T) {
 
 // TestCompletion completes from a dump as it would from a cluster.
 func TestCompletion(t *testing.T) {
-	for line, want := range map[string]string{
+	completes(t, fleet, map[string]string{
 		"":                                      "nodes\n:4\n",
 		"nodes\tt4-0":                           "t4-01\nt4-02\nt4-03\nt4-04\nt4-05\nt4-06\n:4\n",
 		"nodes\tt4-01\tt4-01":                   ":4\n",
@@ -200,8 +208,15 @@ func TestCompletion(t *testing.T) {
 		"nodes\t-l\tstowage.example/pool\tv":    "virtual-kubelet.io/provider:NoSchedule-\n:4\n",
 		"nodes\tcpu-01\ta:NoExecute\t--waves\t": "auto\n:4\n",
 		"--apply\tplan":                         "yaml\nyml\njson\n:8\n",
-	} {
-		args := slices.Concat([]string{"__complete", "--snapshot", fleet}, strings.Split(line, "\t"))
+	})
+	completes(t, hostile, map[string]string{"nodes\t": "only\n:4\n", "nodes\tonly\ta:NoExecute\t": ":4\n"})
+}
+
+// completes checks what command lines, whose words are divided by tabs, complete to.
+func completes(t *testing.T, dump string, lines map[string]string) {
+	t.Helper()
+	for line, want := range lines {
+		args := slices.Concat([]string{"__complete", "--snapshot", dump}, strings.Split(line, "\t"))
 		if got := plugin().Run(t, "", args...).Stdout; got != want {
 			t.Errorf("%q completes to %q, want %q", line, got, want)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,8 +70,8 @@ func TestWavesComeOneAfterAnother(t *testing.T) {
 	if diff := cmp.Diff([]string{"node/n1 tainted", "wave/1 settled", "node/n2 tainted", "wave/2 settled"}, steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]int32{8}, readyAtWave); diff != "" {
-		t.Errorf("ready replicas before the second wave (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]int32{8, 8}, readyAtWave); diff != "" {
+		t.Errorf("ready replicas before the waves (-want +got):\n%s", diff)
 	}
 	hasTaints(t, map[string]string{"n1": "maintenance=disk:NoExecute", "n2": "maintenance=disk:NoExecute"})
 	if pods := podsOn(t, "web", "n1", "n2"); len(pods) > 0 {
@@ -90,7 +91,7 @@ func TestWavesComeOneAfterAnother(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"node/n1 unchanged", "wave/1 settled", "node/n2 unchanged", "wave/2 settled"}, steps); diff != "" {
+		if diff := cmp.Diff([]string{"node/n1 unchanged", "node/n2 unchanged", "wave/2 settled"}, steps); diff != "" {
 			t.Errorf("steps (-want +got):\n%s", diff)
 		}
 	})
@@ -154,7 +155,10 @@ func TestDriftBetweenWavesIsRefused(t *testing.T) {
 	p := planned(t, 2, []string{"n1", "n2"}, "maintenance:NoExecute")
 	_, err := run(t, p, func(opts *apply.Options) {
 		drift := opts.Drift
-		opts.Drift = func(ctx context.Context, _ *snapshot.Snapshot) ([]report.Drift, error) {
+		opts.Drift = func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
+			if begun, _ := plan.Begun(p, snap); begun == 0 {
+				return drift(ctx, snap)
+			}
 			if err := cluster.CreateAll(ctx, build.Pod("default", "intruder").Node("n2").Obj()); err != nil {
 				return nil, err
 			}
@@ -263,12 +267,93 @@ func TestTaintsChangedSinceThePlan(t *testing.T) {
 	if err := patchNode(t.Context(), "n1", `{"spec":{"taints":[{"key":"x","effect":"NoSchedule"}]}}`); err != nil {
 		t.Fatal(err)
 	}
-	_, err := run(t, p)
-	const want = "wave 1 of 1: node n1: its taints have changed: planned no taints, found x:NoSchedule; no node was changed"
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	asked := func(opts *apply.Options) {}
+	notAsked := func(opts *apply.Options) {
+		opts.Drift = func(context.Context, *snapshot.Snapshot) ([]report.Drift, error) { return nil, nil }
+	}
+	for want, drift := range map[string]func(*apply.Options){
+		"wave 1 of 1: the cluster is not as planned: node/n1: planned no taints, found x:NoSchedule; no node was changed": asked,
+		"wave 1 of 1: node n1: its taints have changed: planned no taints, found x:NoSchedule; no node was changed":       notAsked,
+	} {
+		if _, err := run(t, p, drift); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 	hasTaints(t, map[string]string{"n1": "x:NoSchedule"})
+}
+
+// TestHalfAWaveByAnother: the rest of a wave that another has begun is compared before
+// it is changed, and a rollback leaves what the other did.
+func TestHalfAWaveByAnother(t *testing.T) {
+	webFleet(t, web())
+	p := planned(t, 1, []string{"n1", "n2"}, "maintenance:NoExecute")
+	if err := patchNode(t.Context(), "n1", `{"spec":{"taints":[{"key":"maintenance","effect":"NoExecute"}]}}`); err != nil {
+		t.Fatal(err)
+	}
+	intruder := build.Pod("default", "intruder").Node("n2").Obj()
+	if err := cluster.CreateAll(t.Context(), intruder); err != nil {
+		t.Fatal(err)
+	}
+	_, err := run(t, p)
+	drifted, ok := errors.AsType[*apply.DriftError](err)
+	if !ok || drifted.Drift[0].Object != "pod/default/intruder" {
+		t.Fatalf("got %v, want it refused for the intruder", err)
+	}
+	hasTaints(t, map[string]string{"n1": "maintenance:NoExecute"})
+
+	if err := cluster.Client().CoreV1().Pods("default").Delete(t.Context(), "intruder", metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := run(t, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(steps[:2])
+	if diff := cmp.Diff([]string{"node/n1 unchanged", "node/n2 tainted", "wave/1 settled"}, steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	undone := rollback(t, p)
+	slices.Sort(undone)
+	if diff := cmp.Diff([]string{"node/n1 not ours", "node/n2 restored"}, undone); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	hasTaints(t, map[string]string{"n1": "maintenance:NoExecute"})
+}
+
+// TestNodesOfAnEarlierWave that are deleted are passed over; one that is put back to
+// work is drift.
+func TestNodesOfAnEarlierWave(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		change     func(context.Context) error
+	}{
+		{"deleted", "", func(ctx context.Context) error {
+			return cluster.Client().CoreV1().Nodes().Delete(ctx, "n1", metav1.DeleteOptions{})
+		}},
+		{"put back to work", "wave 2 of 2: the cluster is not as planned: node/n1: planned maintenance:NoExecute, found no taints", func(ctx context.Context) error {
+			return patchNode(ctx, "n1", `{"spec":{"taints":null}}`)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			webFleet(t, web())
+			p := planned(t, 2, []string{"n1", "n2"}, "maintenance:NoExecute")
+			_, err := run(t, p, func(opts *apply.Options) {
+				load := opts.Load
+				opts.Watch = load
+				opts.Load = func(ctx context.Context) (*snapshot.Snapshot, error) { // once, and when a wave has settled
+					if node := nodesNow(t)["n1"]; node != nil && len(node.Spec.Taints) > 0 {
+						if err := test.change(ctx); err != nil {
+							return nil, err
+						}
+					}
+					return load(ctx)
+				}
+			})
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
 }
 
 // patchNode changes a node as another would.

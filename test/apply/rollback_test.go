@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"maps"
 	"testing"
 
@@ -102,8 +103,8 @@ func TestRollbackLeavesWhatOthersHaveSet(t *testing.T) {
 	const planned = "maintenance:NoSchedule, old=1:NoSchedule"
 	hasTaints(t, map[string]string{"n1": planned, "n2": planned, "n3": planned})
 
-	// Others add one, overwrite ours, and delete a node.
-	if err := patchNode(t.Context(), "n1", `{"spec":{"taints":[{"key":"new","effect":"NoSchedule"},{"key":"maintenance","effect":"NoSchedule"}]}}`); err != nil {
+	// Others add one to what they have read, overwrite ours, and delete a node.
+	if err := addTaint(t.Context(), "n1", corev1.Taint{Key: "new", Effect: corev1.TaintEffectNoSchedule}); err != nil {
 		t.Fatal(err)
 	}
 	if err := patchNode(t.Context(), "n2", `{"spec":{"taints":[{"key":"maintenance","value":"theirs","effect":"NoSchedule"}]}}`); err != nil {
@@ -112,14 +113,26 @@ func TestRollbackLeavesWhatOthersHaveSet(t *testing.T) {
 	if err := cluster.Client().CoreV1().Nodes().Delete(t.Context(), "n3", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"node/n1 restored", "node/n2 restored", "node/n3 not there any more"}
+	want := []string{"node/n1 restored", "node/n2 not ours", "node/n3 not there any more"}
 	if diff := cmp.Diff(want, rollback(t, p), cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 	hasTaints(t, map[string]string{
-		"n1": "gone:PreferNoSchedule, new:NoSchedule",
-		"n2": "gone:PreferNoSchedule, maintenance=theirs:NoSchedule",
+		"n1": "gone:PreferNoSchedule, new:NoSchedule, old=1:NoSchedule",
+		"n2": "maintenance=theirs:NoSchedule",
 	})
+}
+
+// addTaint adds to the taints of a node, as the node controller does.
+func addTaint(ctx context.Context, name string, added corev1.Taint) error {
+	nodes := cluster.Client().CoreV1().Nodes()
+	node, err := nodes.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	node.Spec.Taints = append(node.Spec.Taints, added)
+	_, err = nodes.Update(ctx, node, metav1.UpdateOptions{FieldManager: "another"})
+	return err
 }
 
 func TestRemovalOfTheLastTaintAndBack(t *testing.T) {

@@ -128,6 +128,9 @@ const (
 	// MarkUnknownOwner is a pod of a controller that is not known here; it is taken to
 	// be replaced.
 	MarkUnknownOwner Mark = "unknown-owner"
+	// MarkUnknownScheduler is a pod that another scheduler gives a node: where its
+	// replacement goes is not known here.
+	MarkUnknownScheduler Mark = "unknown-scheduler"
 )
 
 // Eviction is one pod that a controller will delete.
@@ -147,7 +150,7 @@ type Eviction struct {
 	PDBViolated string `json:"pdbViolated,omitempty"`
 	Marks       []Mark `json:"marks,omitempty"`
 	// NewNode is where the replacement goes. PendingReason says why it goes nowhere.
-	// Both are empty where nothing replaces the pod.
+	// Both are empty where nothing replaces the pod, or another scheduler places it.
 	NewNode       string `json:"newNode,omitempty"`
 	PendingReason string `json:"pendingReason,omitempty"`
 }
@@ -168,6 +171,9 @@ type FreedPod struct {
 	Name      string `json:"name"`
 	Workload  string `json:"workload,omitempty"`
 	Node      string `json:"node"`
+	// ForSeconds is how long it stays there, where it tolerates a NoExecute taint of the
+	// node for a time only; 0 is for good.
+	ForSeconds int64 `json:"forSeconds,omitempty"`
 	// Wave counts from 1.
 	Wave int32 `json:"wave"`
 }
@@ -191,8 +197,10 @@ type PreemptedPod struct {
 	Node      string    `json:"node"`
 	Workload  string    `json:"workload,omitempty"`
 	// By is the pod that it makes room for, as namespace/name.
-	By            string `json:"by"`
-	Wave          int32  `json:"wave"`
+	By    string `json:"by"`
+	Wave  int32  `json:"wave"`
+	Marks []Mark `json:"marks,omitempty"`
+	// NewNode and PendingReason are as of an Eviction.
 	NewNode       string `json:"newNode,omitempty"`
 	PendingReason string `json:"pendingReason,omitempty"`
 }
