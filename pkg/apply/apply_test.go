@@ -118,7 +118,7 @@ func TestReverted(t *testing.T) {
 
 func TestOurs(t *testing.T) {
 	planned := report.TaintedNode{Before: []corev1.Taint{build.Taint("old:NoSchedule")}, After: []corev1.Taint{build.Taint("m:NoSchedule")}}
-	taints := &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:taints":{}}}`)}
+	taints := metav1.NewFieldsV1(`{"f:spec":{"f:taints":{}}}`)
 	since := build.Taint("m:NoSchedule")
 	since.TimeAdded = &build.Epoch
 	before := build.Taint("old:NoSchedule")
@@ -133,7 +133,7 @@ func TestOurs(t *testing.T) {
 	}{
 		"applied by us":                  {[]corev1.Taint{build.Taint("m:NoSchedule")}, owned(FieldManager, metav1.ManagedFieldsOperationApply, taints), true},
 		"set by another":                 {[]corev1.Taint{build.Taint("m:NoSchedule")}, owned("kubectl-taint", metav1.ManagedFieldsOperationUpdate, taints), false},
-		"ours are other fields":          {[]corev1.Taint{build.Taint("m:NoSchedule")}, owned(FieldManager, metav1.ManagedFieldsOperationApply, &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}), false},
+		"ours are other fields":          {[]corev1.Taint{build.Taint("m:NoSchedule")}, owned(FieldManager, metav1.ManagedFieldsOperationApply, metav1.NewFieldsV1(`{"f:spec":{}}`)), false},
 		"applied, others have added one": {[]corev1.Taint{since, build.Taint("x:NoSchedule")}, owned("kube-controller-manager", metav1.ManagedFieldsOperationUpdate, taints), true},
 		"theirs, beside an older one":    {[]corev1.Taint{before, build.Taint("m:NoSchedule")}, owned("kubectl-taint", metav1.ManagedFieldsOperationUpdate, taints), false},
 		"cleared":                        {nil, nil, true},

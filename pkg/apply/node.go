@@ -115,17 +115,17 @@ func ownsTaints(entry metav1.ManagedFieldsEntry) bool {
 	return json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil && fields.Spec.Taints != nil
 }
 
-// readClock compares the API server's clock with this one, for what is noted on nodes
-// is compared with what it notes: of who asks for a review of himself, as everybody may,
-// the answer says when it was made, to the second. A server that has none is taken to
-// be right.
+// readClock compares the API server's clock with this one: the times that are noted on
+// nodes are compared with those that it notes on pods. The answer to a
+// SelfSubjectReview, which everybody may ask for, says when it was made, to the second.
+// Where none is served, the clocks are taken to agree.
 func (r *run) readClock(ctx context.Context) error {
 	review, err := r.client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("the API server's clock cannot be read: %s", err)
+		return fmt.Errorf("the API server's clock cannot be read: %w", err)
 	}
 	if made := review.CreationTimestamp; !made.IsZero() {
 		r.ahead = time.Until(made.Time)

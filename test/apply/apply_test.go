@@ -267,7 +267,7 @@ func TestTaintsChangedSinceThePlan(t *testing.T) {
 	if err := patchNode(t.Context(), "n1", `{"spec":{"taints":[{"key":"x","effect":"NoSchedule"}]}}`); err != nil {
 		t.Fatal(err)
 	}
-	asked := func(opts *apply.Options) {}
+	asked := func(*apply.Options) {}
 	notAsked := func(opts *apply.Options) {
 		opts.Drift = func(context.Context, *snapshot.Snapshot) ([]report.Drift, error) { return nil, nil }
 	}
