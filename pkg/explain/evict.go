@@ -14,6 +14,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // maxVictims bounds an eviction worth proposing.
@@ -157,11 +158,8 @@ func comesFirst(victim, pod *corev1.Pod) bool {
 // evictable leaves out what comes back at once: pods of a DaemonSet, and mirrors
 // of static pods.
 func evictable(pod *corev1.Pod) bool {
-	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return false
-	}
 	owner := metav1.GetControllerOfNoCopy(pod)
-	return (owner == nil || owner.Kind != "DaemonSet") && pod.DeletionTimestamp == nil
+	return !snapshot.Mirror(pod) && (owner == nil || owner.Kind != "DaemonSet") && pod.DeletionTimestamp == nil
 }
 
 func evict(node string, victims []*corev1.Pod) atom {

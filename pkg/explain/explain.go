@@ -181,7 +181,7 @@ func (e *Explainer) Warnings() []string { return e.warnings }
 // has a node or has finished is answered with that.
 func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingItem, error) {
 	item := e.newItem(pod)
-	if pod.Spec.NodeName != "" || predicate.Finished(pod) {
+	if pod.Spec.NodeName != "" || snapshot.Finished(pod) {
 		item.Verdict = report.VerdictSchedulable
 		item.Message = fmt.Sprintf("the pod is on node %s (%s)", pod.Spec.NodeName, cmp.Or(pod.Status.Phase, corev1.PodPending))
 		return item, nil

@@ -97,7 +97,7 @@ func (b *budgets) sound(wave []*move) []string {
 	gone := map[types.UID]bool{}
 	lost := map[*budget]int32{}
 	for _, m := range wave {
-		if !b.healthy[m.pod.UID] || gone[m.pod.UID] || mirror(m.pod) {
+		if !b.healthy[m.pod.UID] || gone[m.pod.UID] || snapshot.Mirror(m.pod) {
 			continue
 		}
 		gone[m.pod.UID] = true
@@ -120,7 +120,7 @@ func (b *budgets) sound(wave []*move) []string {
 func (b *budgets) settle(wave []*move, came []*arrival) {
 	gone := map[types.UID]bool{}
 	for _, m := range wave {
-		if mirror(m.pod) {
+		if snapshot.Mirror(m.pod) {
 			continue
 		}
 		if m.replacement != nil && !m.fit {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -151,7 +152,7 @@ func (p *Planner) evict(ctx context.Context, batch []*move) error {
 
 // leave takes a pod off its node. A static pod stays: only its image goes.
 func (p *Planner) leave(m *move) error {
-	if m.by == nil && !mirror(m.pod) {
+	if m.by == nil && !snapshot.Mirror(m.pod) {
 		if err := p.sim.Evict(m.pod); err != nil {
 			return err
 		}

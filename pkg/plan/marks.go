@@ -26,12 +26,12 @@ func (p *Planner) marks(pod *corev1.Pod, fate taint.Fate) []report.Mark {
 	owner := controllerOf(pod)
 	add(report.MarkFinished, snapshot.Finished(pod))
 	add(report.MarkTerminating, pod.DeletionTimestamp != nil)
-	add(report.MarkMirror, mirror(pod))
+	add(report.MarkMirror, snapshot.Mirror(pod))
 	add(report.MarkBare, owner.kind == "")
 	add(report.MarkDaemonSet, owner.kind == "DaemonSet")
 	add(report.MarkStatefulSet, owner.kind == "StatefulSet")
-	add(report.MarkUnknownOwner, owner.kind != "" && !mirror(pod) && !p.controllers.knows(pod))
-	add(report.MarkLocalVolume, !mirror(pod) && p.localVolume(pod))
+	add(report.MarkUnknownOwner, owner.kind != "" && !snapshot.Mirror(pod) && !p.controllers.knows(pod))
+	add(report.MarkLocalVolume, !snapshot.Mirror(pod) && p.localVolume(pod))
 	add(report.MarkCounting, fate.Counting)
 	add(report.MarkAgain, p.replaced[pod.UID] != nil)
 	return marks
@@ -45,12 +45,6 @@ func without(marks []report.Mark, mark report.Mark) []report.Mark {
 // foreign says whether another scheduler decides on the pod.
 func (p *Planner) foreign(pod *corev1.Pod) bool {
 	return !slices.Contains(p.schedulers, cmp.Or(pod.Spec.SchedulerName, corev1.DefaultSchedulerName))
-}
-
-// mirror says whether a pod is the image of a static one.
-func mirror(pod *corev1.Pod) bool {
-	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	return ok
 }
 
 // localVolume says whether a pod has data on its node.

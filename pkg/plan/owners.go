@@ -118,7 +118,7 @@ func (c *controllers) knows(pod *corev1.Pod) bool {
 // leave notes that a pod is gone, and marks it if its Job cannot bear that.
 func (c *controllers) leave(m *move) {
 	owner := controllerOf(m.pod)
-	if mirror(m.pod) || owner.kind == "" {
+	if snapshot.Mirror(m.pod) || owner.kind == "" {
 		return
 	}
 	if set := c.ordered[owner]; set != nil {
@@ -222,7 +222,7 @@ func countIndexes(list string) int32 {
 // pod is marked. node is the pod's as it is now.
 func (c *controllers) replaces(m *move, node *corev1.Node) bool {
 	owner := controllerOf(m.pod)
-	if owner.kind == "" || mirror(m.pod) || snapshot.Finished(m.pod) || c.failed[owner] {
+	if owner.kind == "" || snapshot.Mirror(m.pod) || snapshot.Finished(m.pod) || c.failed[owner] {
 		return false
 	}
 	if !c.knows(m.pod) {

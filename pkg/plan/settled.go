@@ -82,7 +82,7 @@ func lingering(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []strin
 	var texts []string
 	for _, pod := range snap.Pods {
 		node, ok := tainted[pod.Spec.NodeName]
-		if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; !ok || mirror {
+		if !ok || snapshot.Mirror(pod) {
 			continue
 		}
 		stay, evicted := taint.Stays(pod, node.After)

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // arrival is a pod that gets a node: a replacement, or one that waited for a node.
@@ -92,7 +94,7 @@ func (t *timeline) add(begin time.Duration, moves []*move, arrivals []*arrival) 
 func (t *timeline) lose(m *move, begin time.Duration) {
 	came := t.came[m.pod.UID]
 	switch {
-	case mirror(m.pod) || came == nil && !ready(m.pod):
+	case snapshot.Mirror(m.pod) || came == nil && !ready(m.pod):
 	case came != nil && came.wave == m.wave && came.at >= m.at:
 		came.delta = 0
 	default:

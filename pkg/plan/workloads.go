@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 func (k workloadKey) compare(other workloadKey) int {
@@ -174,7 +175,7 @@ func (p *Planner) workloadVerdicts(known workloads, steps []*step, budget func(*
 
 // counts says whether a move is one of the change's, and takes something away: not what
 // happens before, nor the going of a static pod's image.
-func (m *move) counts() bool { return m.wave > 0 && !mirror(m.pod) }
+func (m *move) counts() bool { return m.wave > 0 && !snapshot.Mirror(m.pod) }
 
 // homeless says that what is, or would be, in the pod's stead has no node, as far as
 // that is known.

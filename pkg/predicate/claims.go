@@ -8,6 +8,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/dynamic-resource-allocation/resourceclaim"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // Evict takes a pod off its node for good, and with it what it alone held there: its
@@ -17,7 +19,7 @@ import (
 // PodDisruptionBudgets. A finished pod holds nothing, which is no error. undo puts all
 // back.
 func (e *Engine) Evict(pod *corev1.Pod) (undo func(), err error) {
-	if Finished(pod) {
+	if snapshot.Finished(pod) {
 		return func() {}, nil
 	}
 	edits := append(e.detached(pod), Edit{Evict: pod})

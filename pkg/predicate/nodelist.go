@@ -18,6 +18,8 @@ import (
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // nodeList is the nodes with their pods as the plugins see them, sorted by name.
@@ -62,7 +64,7 @@ func newNodeList(nodes []*corev1.Node, pods []*corev1.Pod) *nodeList {
 	perNode := make([][]*podInfo, len(nodes))
 	var known replicas
 	for _, pod := range pods {
-		if i, ok := list.byName[pod.Spec.NodeName]; ok && !Finished(pod) {
+		if i, ok := list.byName[pod.Spec.NodeName]; ok && !snapshot.Finished(pod) {
 			perNode[i] = append(perNode[i], known.info(pod))
 			list.countClaims(pod, 1)
 		}
@@ -76,12 +78,6 @@ func newNodeList(nodes []*corev1.Node, pods []*corev1.Pod) *nodeList {
 		list.infos[i] = info
 	})
 	return list
-}
-
-// Finished says whether a pod no longer counts for scheduling: the scheduler's
-// informer selects on the same two phases.
-func Finished(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 func (l *nodeList) countClaims(pod *corev1.Pod, delta int) {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // nominator answers which pending pods hold a nominated node, from their status.
@@ -26,7 +28,7 @@ type nominator struct {
 func newNominator(pods []*corev1.Pod, config *Config) *nominator {
 	n := &nominator{byNode: map[string][]fwk.PodInfo{}, over: map[types.UID]bool{}}
 	for _, pod := range pods {
-		if pod.Spec.NodeName != "" || pod.Status.NominatedNodeName == "" || Finished(pod) || config.profileOf(pod) == nil {
+		if pod.Spec.NodeName != "" || pod.Status.NominatedNodeName == "" || snapshot.Finished(pod) || config.profileOf(pod) == nil {
 			continue
 		}
 		if info, err := framework.NewPodInfo(pod); err == nil {

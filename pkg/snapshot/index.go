@@ -69,6 +69,13 @@ func Finished(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
+// Mirror reports whether a pod is the API's image of a static one, which the kubelet
+// runs whatever becomes of the image.
+func Mirror(p *corev1.Pod) bool {
+	_, ok := p.Annotations[corev1.MirrorPodAnnotationKey]
+	return ok
+}
+
 // Pending reports whether a pod waits for a node.
 func Pending(p *corev1.Pod) bool {
 	return p.Spec.NodeName == "" && !Finished(p)
