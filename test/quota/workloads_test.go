@@ -298,6 +298,7 @@ func TestMovingBetweenGroups(t *testing.T) {
 	w.used(vision, hard{"limits.cpu": "0"})
 	w.create(w.deployment("other", vision, 1, cpu("1")))
 	w.refusedWith(to(vision), "group "+vision+": limits.cpu: needs 5, 4 of 5 left (short 1)")
+	w.used(nlp, hard{"limits.cpu": "0"}) // when the ReplicaSet of the first template, whose Deployment is in no group, is empty
 	w.admitted(to(nlp))
 	w.used(nlp, hard{"limits.cpu": "5"})
 }

@@ -67,6 +67,9 @@ func (r *rig) build(ctx context.Context, w *world, namespace string) error {
 	if err := r.lab.CreateAll(ctx, w.workloads(namespace, false)...); err != nil {
 		return err
 	}
+	if err := r.claimsBound(ctx, namespace); err != nil {
+		return err
+	}
 	if err := r.built(ctx, w, namespace, false); err != nil {
 		return err
 	}
@@ -83,6 +86,17 @@ func (r *rig) nodesReady(ctx context.Context, namespace string) error {
 		return !slices.ContainsFunc(list.Items, func(n corev1.Node) bool {
 			return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeNotReady })
 		}), nil
+	})
+}
+
+// claimsBound waits until the volume controller has bound the claims.
+func (r *rig) claimsBound(ctx context.Context, namespace string) error {
+	return until(ctx, "the claims are bound", func(ctx context.Context) (bool, error) {
+		list, err := r.lab.Client().CoreV1().PersistentVolumeClaims(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		return !slices.ContainsFunc(list.Items, func(c corev1.PersistentVolumeClaim) bool { return c.Status.Phase != corev1.ClaimBound }), nil
 	})
 }
 

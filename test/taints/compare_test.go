@@ -197,9 +197,10 @@ func (t *trial) compareEvictions() {
 		case wanted && evicted:
 			t.evictions++
 			t.compareDelay(e, l)
+		case wanted && known && t.preemptedFirst(l):
 		case wanted:
 			t.differ("pod %s on %s was not evicted; planned after %d s %v", pod.Name, pod.Spec.NodeName, e.AfterSeconds, e.Marks)
-		case evicted && pod.Spec.NodeName != "": // else it is one that returns
+		case evicted && t.changes(pod.Spec.NodeName): // else it has only now come there, or was due anyway
 			t.differ("pod %s was evicted from %s after %s; not planned", pod.Name, l.pod.Spec.NodeName, l.deleted.Sub(t.written[l.pod.Spec.NodeName]))
 		}
 		delete(expected, pod.UID)
@@ -207,6 +208,19 @@ func (t *trial) compareEvictions() {
 	for _, e := range expected {
 		t.differ("pod %s (uid %q) is planned to be evicted and is not in the snapshot", e.Name, e.UID)
 	}
+}
+
+// changes says whether the plan changes the taints of the node: kubectl may be told to
+// set what is there already.
+func (t *trial) changes(node string) bool {
+	return slices.ContainsFunc(t.plan.Nodes, func(n report.TaintedNode) bool { return n.Name == node })
+}
+
+// preemptedFirst says whether a pod was preempted before its node was tainted: kubectl
+// taints one node after another, and who comes from the first preempts on the next.
+func (t *trial) preemptedFirst(l life) bool {
+	written, onChanged := t.written[l.pod.Spec.NodeName]
+	return onChanged && len(t.plan.Change.Add) > 0 && l.reason == corev1.PodReasonPreemptionByScheduler && !l.deleted.After(written)
 }
 
 // compareDelay compares when a pod was evicted.
@@ -239,12 +253,14 @@ func (t *trial) compareOrder() {
 }
 
 // returningLoads are those whose pods come to nodes that evict them (again): what they
-// have is another thing every moment.
+// have is another thing every moment. With them go those that lose pods to what is no
+// part of the plan: a countdown on a node that is not changed after all, or somebody
+// from the first node that kubectl tainted.
 func (t *trial) returningLoads() map[string]bool {
 	loads := map[string]bool{}
-	old := map[types.UID]bool{}
+	onChanged := map[types.UID]bool{}
 	for _, pod := range t.before.Pods {
-		old[pod.UID] = pod.Spec.NodeName != ""
+		onChanged[pod.UID] = t.changes(pod.Spec.NodeName)
 	}
 	for _, e := range t.plan.Evictions {
 		if l, ok := t.lives[e.UID]; ok && slices.Contains(e.Marks, report.MarkReturns) {
@@ -257,7 +273,7 @@ func (t *trial) returningLoads() map[string]bool {
 		}
 	}
 	for uid, l := range t.lives {
-		if !old[uid] && l.reason == byTaint {
+		if !onChanged[uid] && l.reason == byTaint || t.preemptedFirst(l) {
 			loads[loadOf(l.pod)] = true
 		}
 	}
@@ -340,11 +356,15 @@ func (t *trial) expectedCounts() map[string]count {
 		moved(load, p.NewNode, p.PendingReason, p.Marks)
 	}
 	for _, f := range t.plan.Freed {
-		waited := 1
-		if t.before.Pod(f.Namespace, f.Name) == nil { // its StatefulSet had not made it yet
+		runs, waited := 1, 1
+		pod := t.before.Pod(f.Namespace, f.Name)
+		switch {
+		case pod == nil: // its StatefulSet had not made it yet
 			waited = 0
+		case pod.Annotations[endsAnnotation] != "": // it runs to its end at once
+			runs = 0
 		}
-		add(t.loadNamed(f.Namespace, f.Name, f.Workload), 1, -waited)
+		add(t.loadNamed(f.Namespace, f.Name, f.Workload), runs, -waited)
 	}
 	for _, d := range t.plan.Daemons {
 		add(d.Name, len(d.Starts)-len(d.Stops), 0)

@@ -38,11 +38,11 @@
 // takes into account, cover none. So whoever comes first, in the end the pods of
 // highest priority have homes.
 //
-// One thing is left to chance, and both outcomes are taken: kubectl taints one node
-// after another, so a StatefulSet that makes its pods in order may have made one again
-// before a pod of a lower ordinal is evicted too, and have two that wait instead of
-// one. For the same reason tight worlds whose nodes are freed have no bare pods: one
-// that is preempted on the first node is lost although the next would have room.
+// One thing is left to chance: kubectl writes one node after another. So a StatefulSet
+// that makes its pods in order may have made one again before a pod of a lower ordinal
+// is evicted too, and have two that wait instead of one; and a pod of the first node
+// may preempt one on the next before that is tainted, or before one more is freed. Both
+// outcomes are taken, and tight worlds have no bare pods, which would be lost for good.
 //
 // Not generated: pods of equal priority that compete for too few homes, soft
 // affinity and spreading, where a tie decides who waits; workloads that controllers

@@ -343,11 +343,8 @@ func (g *gen) tight() {
 
 func (g *gen) tightLoad(i, replicas int, removes bool) workload {
 	l := workload{Name: fmt.Sprintf("l%d", i), Replicas: int32(replicas), CPU: "1"}
-	l.Kind = one(g, "Deployment", "Deployment", "StatefulSet", "ReplicationController", bare)
-	switch {
-	case removes && l.Kind == bare: // lost if it is preempted before the next node is freed
-		l.Kind = "Deployment"
-	case !removes && g.chance(15): // a Job that is preempted at the start would wait for its backoff
+	l.Kind = one(g, "Deployment", "Deployment", "StatefulSet", "ReplicationController")
+	if !removes && g.chance(15) { // a Job that is preempted at the start would wait for its backoff
 		l.Kind, l.Replicas, l.BackoffLimit = "Job", min(l.Replicas, 2), 6
 	}
 	l.Ordered = l.Kind == "StatefulSet" && g.chance(60)
