@@ -299,7 +299,7 @@ func (t *trial) compareCounts() {
 
 // inOrder says whether the counts are possible for a StatefulSet that makes one pod
 // after another. A pod that it is not to make as long as a lower one waits is there
-// nevertheless if that one was evicted a moment later; and where none waits it goes
+// nevertheless if that one was evicted, or preempted, a moment later; and where none waits it goes
 // on to pods that it has never had.
 func (t *trial) inOrder(load string, want, have count) bool {
 	i := slices.IndexFunc(t.before.StatefulSets, func(set *appsv1.StatefulSet) bool {
@@ -311,6 +311,11 @@ func (t *trial) inOrder(load string, want, have count) bool {
 	replicas, had, waits := int(*t.before.StatefulSets[i].Spec.Replicas), counts(t.before.Pods)[load], 0
 	for _, e := range t.plan.Evictions {
 		if e.Workload == "StatefulSet/"+load && slices.Contains(e.Marks, report.MarkWaits) {
+			waits++
+		}
+	}
+	for _, p := range t.plan.Preempted {
+		if p.Workload == "StatefulSet/"+load && slices.Contains(p.Marks, report.MarkWaits) {
 			waits++
 		}
 	}
