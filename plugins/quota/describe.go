@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
 
 const (
@@ -79,18 +79,18 @@ func (o *describeOptions) run(ctx context.Context, names []string) error {
 		return err
 	}
 	cli.Warn(o.ErrOut, w.notes)
-	p := &describePrinter{Writer: o.Out, world: w, width: o.Width(), runs: w.runs(), treePrinter: treePrinter{
-		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.wide, now: w.now(),
+	p := &describePrinter{Writer: o.Out, width: o.Width(), treePrinter: treePrinter{
+		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.wide, now: w.Now,
 	}}
 	for i, name := range names {
-		group, err := w.group(name)
+		description, err := w.Describe(name)
 		if err != nil {
 			return err
 		}
 		if i > 0 {
 			p.printf("\n\n")
 		}
-		p.describe(group)
+		p.describe(description)
 	}
 	return p.err
 }
@@ -99,28 +99,27 @@ func (o *describeOptions) run(ctx context.Context, names []string) error {
 type describePrinter struct {
 	io.Writer
 	treePrinter
-	world *world
 	width int
-	runs  map[string][]quota.Run
 	err   error
 }
 
-func (p *describePrinter) describe(group *quota.Group) {
+func (p *describePrinter) describe(d *state.Description) {
+	group := d.Group
 	p.field("Name", group.Name)
 	p.field("Parent", cmp.Or(group.Spec.ParentBizGroup, "<none>"))
 	p.field("Age", print.Age(group.CreationTimestamp.Time, p.now))
 	p.field("Allowed", whoMayUse(group))
 	p.field("Surge", string(cmp.Or(group.Spec.Surge, stowagev1alpha1.SurgeIgnore)))
 	p.field("Autoscalers", string(cmp.Or(group.Spec.HPA, stowagev1alpha1.HPAWarn)))
-	p.field("Refill", p.refill(group))
+	p.field("Refill", refill(d))
 	p.field("Counted", p.counted(group))
-	p.keys(group)
-	p.workloads(group)
-	p.children(group)
-	p.reservations(group)
+	p.keys(d.Item.Keys)
+	p.workloads(d.Workloads)
+	p.children(d.Children)
+	p.reservations(d.Reservations)
 	p.history(group)
 	p.conditions(group)
-	p.events(group)
+	p.events(d.Events)
 }
 
 func (p *describePrinter) printf(format string, args ...any) {
@@ -185,14 +184,14 @@ func whoMayUse(group *quota.Group) string {
 	return fmt.Sprintf("workloads in namespaces %s; %s", strings.Join(group.Spec.Allow.Namespaces, ", "), use)
 }
 
-func (p *describePrinter) refill(group *quota.Group) string {
-	refill := group.Spec.Refill
+func refill(d *state.Description) string {
+	refill := d.Group.Spec.Refill
 	if refill == nil {
 		return "<none>"
 	}
 	text := fmt.Sprintf("%q %s", refill.Schedule, cmp.Or(refill.TimeZone, "UTC"))
-	if next := quota.NextRefill(group, p.now); !next.IsZero() {
-		text += ", next " + print.Time(next)
+	if !d.Refills.IsZero() {
+		text += ", next " + print.Time(d.Refills)
 	}
 	return text
 }
@@ -207,35 +206,32 @@ func (p *describePrinter) counted(group *quota.Group) string {
 	return print.Age(group.Status.LastReconcileTime.Time, p.now) + " ago"
 }
 
-func (p *describePrinter) keys(group *quota.Group) {
-	reporter := treeReporter{tree: p.world.tree, runs: p.runs, now: p.now}
+func (p *describePrinter) keys(keys []reportv1alpha1.QuotaTreeKey) {
 	table := print.NewTable(
 		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE", Style: p.useStyle},
 		print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"},
 		print.Column{Title: "HARD"}, print.Column{Title: "LEFT"},
 	)
-	item := reporter.item(group, 0)
-	for _, key := range item.Keys {
+	for _, key := range keys {
 		table.Append(key.Key, p.use(key), amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key))
 	}
-	p.section("Quota", len(item.Keys), table)
+	p.section("Quota", len(keys), table)
 }
 
-// charges writes amounts of the group's keys as "limits.cpu 12, pods 3".
-func charges(group *quota.Group, amounts corev1.ResourceList) string {
+// amounts writes amounts as "limits.cpu 12, pods 3".
+func amounts(list corev1.ResourceList) string {
 	var parts []string
-	for _, key := range quota.Keys(group.Spec.Hard) {
-		if quantity := amounts[quota.Canonical(key)]; !quantity.IsZero() {
-			parts = append(parts, string(key)+" "+quantity.String())
-		}
+	for _, key := range quota.Keys(list) {
+		quantity := list[key]
+		parts = append(parts, string(key)+" "+quantity.String())
 	}
 	return strings.Join(parts, ", ")
 }
 
-func (p *describePrinter) workloads(group *quota.Group) {
+func (p *describePrinter) workloads(workloads []quota.Charged) {
 	var entries []entry
-	for _, charged := range p.world.index.Workloads(group) {
-		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), cmp.Or(charges(group, charged.Charge), idle(charged))})
+	for _, charged := range workloads {
+		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), cmp.Or(amounts(charged.Charge), idle(charged))})
 	}
 	p.list("Workloads", entries)
 }
@@ -251,31 +247,27 @@ func idle(charged quota.Charged) string {
 	return "nothing"
 }
 
-func (p *describePrinter) children(group *quota.Group) {
+func (p *describePrinter) children(children []state.Child) {
 	var entries []entry
-	for _, child := range p.world.tree.Children(group.Name) {
-		hard := corev1.ResourceList{}
-		for key, quantity := range child.Spec.Hard {
-			hard[quota.Canonical(key)] = quantity
-		}
-		entries = append(entries, entry{child.Name, cmp.Or(charges(group, hard), "nothing")})
+	for _, child := range children {
+		entries = append(entries, entry{child.Name, cmp.Or(amounts(child.Hard), "nothing")})
 	}
 	p.list("Children", entries)
 }
 
-func (p *describePrinter) reservations(group *quota.Group) {
+func (p *describePrinter) reservations(reservations []state.Reservation) {
 	var entries []entry
-	for _, reservation := range group.Status.Reservations {
+	for _, reservation := range reservations {
 		object := reservation.Object
 		name := object.Resource + "/" + object.Name
 		if object.Namespace != "" {
 			name = object.Namespace + "/" + name
 		}
 		expires := "expired, and being looked for"
-		if expiry := reservation.Expiry.Time; expiry.After(p.now) {
-			expires = "expires in " + print.Age(p.now, expiry)
+		if !reservation.Expired {
+			expires = "expires in " + print.Age(p.now, reservation.Expiry)
 		}
-		entries = append(entries, entry{name + " (" + expires + ")", charges(group, reservation.Amounts)})
+		entries = append(entries, entry{name + " (" + expires + ")", amounts(reservation.Amounts)})
 	}
 	p.list("Reservations", entries)
 }
@@ -305,25 +297,10 @@ func (p *describePrinter) conditions(group *quota.Group) {
 	p.section("Conditions", len(group.Status.Conditions), table)
 }
 
-func (p *describePrinter) events(group *quota.Group) {
-	var events []*corev1.Event
-	for _, event := range p.world.snap.Events {
-		if event.InvolvedObject.Kind == stowagev1alpha1.BizGroupResourceQuotaKind && event.InvolvedObject.Name == group.Name {
-			events = append(events, event)
-		}
-	}
-	slices.SortStableFunc(events, func(a, b *corev1.Event) int { return said(a).Compare(said(b).Time) })
+func (p *describePrinter) events(events []state.Event) {
 	table := print.NewTable(print.Column{Title: "TYPE"}, print.Column{Title: "REASON"}, print.Column{Title: "AGE"}, print.Column{Title: "MESSAGE", Flexible: true})
 	for _, event := range events {
-		table.Append(event.Type, event.Reason, print.Age(said(event).Time, p.now), event.Message)
+		table.Append(event.Type, event.Reason, print.Age(event.At, p.now), event.Message)
 	}
 	p.section("Events", len(events), table)
-}
-
-// said is when an event was last seen.
-func said(event *corev1.Event) metav1.Time {
-	if event.LastTimestamp.IsZero() {
-		return metav1.Time{Time: event.EventTime.Time}
-	}
-	return event.LastTimestamp
 }

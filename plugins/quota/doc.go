@@ -2,9 +2,9 @@
 // whether a change would be admitted.
 //
 // Every subcommand takes the same way: package load (or a dump) gives a snapshot,
-// and from that a world, which is the groups' tree and the index of the workloads
-// that charge them (package quota of the core). The core judges and counts; what
-// it says becomes a report, which is drawn here or printed by kubectl's printers.
+// and package quota/state makes of it the groups' tree and the index of the
+// workloads that charge them. The core judges, counts and reports; a report is drawn
+// here or printed by kubectl's printers.
 // This package decides nothing about quota: `kubectl quota check` refuses what the
 // admission webhook refuses, because both call the same function.
 //

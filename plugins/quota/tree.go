@@ -3,20 +3,18 @@ package quota
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/kubectl/pkg/util/templates"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/nearest"
-	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 const (
@@ -57,8 +55,8 @@ type treeOptions struct {
 	over  string
 	watch bool
 
-	name    string
-	percent float64
+	name      string
+	selection state.Selection
 }
 
 func newTreeCommand(env cli.Env) *cobra.Command {
@@ -92,11 +90,13 @@ func (o *treeOptions) complete(cmd *cobra.Command, args []string) (err error) {
 	if o.name, err = atMostOneName(cmd, args); err != nil {
 		return err
 	}
+	o.selection.Keys = o.keys
 	if o.over != "" {
-		o.percent, err = strconv.ParseFloat(strings.TrimSuffix(o.over, "%"), 64)
-		if err != nil || o.percent < 0 {
+		percent, err := strconv.ParseFloat(strings.TrimSuffix(o.over, "%"), 64)
+		if err != nil || percent < 0 {
 			return fmt.Errorf("--over %q: expected a share such as 80%%", o.over)
 		}
+		o.selection.Over = &percent
 	}
 	if o.watch && o.source.Offline() {
 		return cli.UsageErrorf(cmd, "--watch needs a cluster, and cannot be used with --snapshot")
@@ -180,24 +180,20 @@ func (o *treeOptions) ask(ctx context.Context) (report *reportv1alpha1.QuotaTree
 		return nil, now, err
 	}
 	report, err = o.report(w)
-	return report, w.now(), err
+	return report, w.Now, err
 }
 
 func (o *treeOptions) report(w *world) (*reportv1alpha1.QuotaTree, error) {
 	cli.Warn(o.ErrOut, append(w.notes, uncounted(w)...))
-	report := newQuotaTree()
 	if len(w.snap.BizGroupResourceQuotas) == 0 && o.name == "" {
-		o.explainNone(w)
-		report.Items = nativeItems(w.snap.ResourceQuotas)
-	} else {
-		items, err := o.groupItems(w)
-		if err != nil {
-			return nil, err
-		}
-		report.Items = items
+		o.explainNone(w.snap)
 	}
-	if err := o.filter(report); err != nil {
+	report, err := w.Tree(o.name)
+	if err != nil {
 		return nil, err
+	}
+	if err := state.Select(report, o.selection); err != nil {
+		return nil, fmt.Errorf("--resource %w", err)
 	}
 	if o.output.SortBy == "" {
 		return report, nil
@@ -208,108 +204,11 @@ func (o *treeOptions) report(w *world) (*reportv1alpha1.QuotaTree, error) {
 	return report, cli.SortBy(report.Items, o.output.SortBy)
 }
 
-// uncounted warns of groups whose status is not of their spec.
-func uncounted(w *world) []string {
-	var names []string
-	for _, group := range w.snap.BizGroupResourceQuotas {
-		if !quota.Counted(group) {
-			names = append(names, group.Name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	const most = 3
-	text := strings.Join(names[:min(len(names), most)], ", ")
-	if more := len(names) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return []string{fmt.Sprintf("%s: not counted yet, so what is used may be more than is shown; is the in-cluster component running? (kubectl quota status)", text)}
-}
-
 // explainNone says on stderr why the tree is one of ResourceQuotas, or empty.
-func (o *treeOptions) explainNone(w *world) {
-	where := w.snap.Source
+func (o *treeOptions) explainNone(snap *snapshot.Snapshot) {
 	shown := "showing the namespaces' ResourceQuotas instead"
-	if len(w.snap.ResourceQuotas) == 0 {
+	if len(snap.ResourceQuotas) == 0 {
 		shown = "and no ResourceQuota in any namespace"
 	}
-	fmt.Fprintf(o.ErrOut, "No business groups found in %s, %s. To install business groups: kubectl quota install\n", where, shown)
-}
-
-// groupItems are the groups to show, a parent before its children.
-func (o *treeOptions) groupItems(w *world) ([]reportv1alpha1.QuotaTreeItem, error) {
-	roots := w.tree.Roots()
-	if o.name != "" {
-		group, err := w.group(o.name)
-		if err != nil {
-			return nil, err
-		}
-		roots = []*quota.Group{group}
-	}
-	report := newTreeReporter(w)
-	for _, root := range roots {
-		report.add(root, 0)
-	}
-	if o.name == "" { // what is below no root: a cycle, which only a broken dump can have
-		for _, group := range w.snap.BizGroupResourceQuotas {
-			report.add(group, 0)
-		}
-	}
-	return report.items, nil
-}
-
-// filter leaves the keys and groups that the flags ask for.
-func (o *treeOptions) filter(report *reportv1alpha1.QuotaTree) error {
-	if err := o.checkKeys(report); err != nil {
-		return err
-	}
-	kept := []reportv1alpha1.QuotaTreeItem{}
-	var path []int // the depths, in the whole tree, of the ancestors that are shown
-	for _, item := range report.Items {
-		item.Keys = slices.DeleteFunc(item.Keys, func(key reportv1alpha1.QuotaTreeKey) bool { return !o.wants(key.Key) })
-		if len(item.Keys) == 0 && len(o.keys) > 0 || o.over != "" && !slices.ContainsFunc(item.Keys, o.isOver) {
-			continue
-		}
-		for len(path) > 0 && path[len(path)-1] >= item.Depth {
-			path = path[:len(path)-1]
-		}
-		path = append(path, item.Depth)
-		item.Depth = len(path) - 1
-		kept = append(kept, item)
-	}
-	report.Items = kept
-	return nil
-}
-
-func (o *treeOptions) isOver(key reportv1alpha1.QuotaTreeKey) bool {
-	return share(key)*100+rounding >= o.percent
-}
-
-func (o *treeOptions) wants(key string) bool {
-	return len(o.keys) == 0 || slices.ContainsFunc(o.keys, func(wanted string) bool { return same(key, wanted) })
-}
-
-func same(a, b string) bool {
-	return quota.Canonical(corev1.ResourceName(a)) == quota.Canonical(corev1.ResourceName(b))
-}
-
-// checkKeys refuses a --resource that no group has.
-func (o *treeOptions) checkKeys(report *reportv1alpha1.QuotaTree) error {
-	if len(o.keys) == 0 {
-		return nil
-	}
-	known := map[string]bool{}
-	for _, item := range report.Items {
-		for _, key := range item.Keys {
-			known[key.Key] = true
-		}
-	}
-	names := sortedKeys(known)
-	for _, wanted := range o.keys {
-		if !slices.ContainsFunc(names, func(name string) bool { return same(name, wanted) }) {
-			return fmt.Errorf("--resource %q: no group has this key, expected one of %s%s", wanted, strings.Join(names, ", "), nearest.DidYouMean(wanted, names))
-		}
-	}
-	return nil
+	fmt.Fprintf(o.ErrOut, "No business groups found in %s, %s. To install business groups: kubectl quota install\n", snap.Source, shown)
 }

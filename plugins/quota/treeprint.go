@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
 
 const (
@@ -115,7 +115,7 @@ func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item r
 	}
 	keys := item.Keys
 	if !p.all {
-		keys = telling(keys)
+		keys = state.MostUsed(keys, mostKeys)
 	}
 	if len(keys) == 0 {
 		table.Append(name)
@@ -124,18 +124,6 @@ func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item r
 		table.Append(append([]string{name}, p.cells(key)...)...)
 		name = cmp.Or(branch.Rest, " ")
 	}
-}
-
-// telling are the keys that are used most, in their order.
-func telling(keys []reportv1alpha1.QuotaTreeKey) []reportv1alpha1.QuotaTreeKey {
-	if len(keys) <= mostKeys {
-		return keys
-	}
-	most := slices.Clone(keys)
-	slices.SortStableFunc(most, func(a, b reportv1alpha1.QuotaTreeKey) int { return cmp.Compare(share(b), share(a)) })
-	most = most[:mostKeys]
-	slices.SortFunc(most, func(a, b reportv1alpha1.QuotaTreeKey) int { return cmp.Compare(a.Key, b.Key) })
-	return most
 }
 
 func (p *treePrinter) cells(key reportv1alpha1.QuotaTreeKey) []string {

@@ -3,17 +3,15 @@ package quota
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/templates"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/print"
-	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
 
 const (
@@ -105,11 +103,7 @@ func (o *verifyOptions) askAgain(ctx context.Context, before *reportv1alpha1.Quo
 	if err != nil {
 		return nil, err
 	}
-	after.Items = slices.DeleteFunc(after.Items, func(item reportv1alpha1.QuotaDrift) bool {
-		return !slices.ContainsFunc(before.Items, func(old reportv1alpha1.QuotaDrift) bool {
-			return old.Group == item.Group && old.Key == item.Key && old.Drift.Cmp(item.Drift) == 0
-		})
-	})
+	state.Lasting(before, after)
 	return after, nil
 }
 
@@ -119,58 +113,7 @@ func (o *verifyOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaVerify, e
 		return nil, err
 	}
 	cli.Warn(o.ErrOut, w.notes)
-	groups := w.snap.BizGroupResourceQuotas
-	if o.name != "" {
-		group, err := w.group(o.name)
-		if err != nil {
-			return nil, err
-		}
-		groups = []*quota.Group{group}
-	}
-	report := &reportv1alpha1.QuotaVerify{Groups: len(groups), Items: []reportv1alpha1.QuotaDrift{}}
-	report.SetGroupVersionKind(reportv1alpha1.GroupVersion.WithKind("QuotaVerify"))
-	versions := w.versions()
-	for _, group := range groups {
-		for _, drift := range quota.Drifts(group, w.seen(group, versions)) {
-			item := reportv1alpha1.QuotaDrift{
-				Group: group.Name, Key: string(drift.Key),
-				Ledger: drift.Ledger, Reality: drift.Real,
-			}
-			item.Drift = less(item.Ledger, item.Reality)
-			report.Items = append(report.Items, item)
-		}
-	}
-	return report, nil
-}
-
-// versions are the resource versions of what charges groups, by UID.
-func (w *world) versions() map[types.UID]string {
-	versions := map[types.UID]string{}
-	for _, group := range w.snap.BizGroupResourceQuotas {
-		versions[group.UID] = group.ResourceVersion
-	}
-	for _, kind := range w.kinds.All() {
-		for _, object := range objects(w.snap, kind) {
-			versions[object.GetUID()] = object.GetResourceVersion()
-		}
-	}
-	return versions
-}
-
-// seen is what the snapshot shows of what charges the group. A reservation that
-// has expired and whose object is not there has led to nothing.
-func (w *world) seen(group *quota.Group, versions map[types.UID]string) quota.Seen {
-	gone := map[types.UID]bool{}
-	for _, reservation := range group.Status.Reservations {
-		gone[reservation.UID] = reservation.Expiry.Time.Before(w.now())
-	}
-	return quota.Seen{
-		Self:      w.index.SelfUsed(group),
-		Workloads: w.index.Len(group),
-		Children:  w.tree.ChildrenHard(group.Name),
-		Version:   func(uid types.UID) string { return versions[uid] },
-		Gone:      gone,
-	}
+	return w.Verify(o.name)
 }
 
 func (o *verifyOptions) print(report *reportv1alpha1.QuotaVerify) error {

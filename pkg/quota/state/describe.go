@@ -1,0 +1,126 @@
+package state
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+// Description is all that is known of one group. Amounts are by the group's own
+// keys, as its hard spells them, with those of nothing left out.
+type Description struct {
+	// Group is the object: who may charge it, its history and conditions are there.
+	Group *quota.Group
+	// Item is the group in the report of the tree.
+	Item report.QuotaTreeItem
+	// Refills is when the hours used next start again at zero; zero for never.
+	Refills time.Time
+	// Workloads are those that the group counts, by namespace, kind and name.
+	Workloads []quota.Charged
+	// Children are the groups below it, by name.
+	Children []Child
+	// Reservations are what was admitted and not yet counted.
+	Reservations []Reservation
+	// Events are what was said of the group, the last one last.
+	Events []Event
+}
+
+// Child is a group that takes its hard out of the group described.
+type Child struct {
+	Name string
+	Hard corev1.ResourceList
+}
+
+// Reservation is one that stands in the ledger.
+type Reservation struct {
+	Object  stowagev1alpha1.ObjectReference
+	Amounts corev1.ResourceList
+	Expiry  time.Time
+	// Expired reservations stand until it is known that they led to nothing.
+	Expired bool
+}
+
+// Event is what was said of a group, and when it was last.
+type Event struct {
+	*corev1.Event
+	At time.Time
+}
+
+// Describe tells all that is known of the named group.
+func (s *State) Describe(name string) (*Description, error) {
+	group, err := s.Group(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Description{
+		Group:        group,
+		Item:         s.item(group, 0),
+		Refills:      quota.NextRefill(group, s.Now),
+		Workloads:    s.charged(group),
+		Children:     s.children(group),
+		Reservations: s.reservations(group),
+		Events:       s.events(group),
+	}, nil
+}
+
+func (s *State) charged(group *quota.Group) []quota.Charged {
+	charged := s.Workloads.Workloads(group)
+	for i := range charged {
+		charged[i].Charge = spelled(group, charged[i].Charge)
+	}
+	return charged
+}
+
+func (s *State) children(group *quota.Group) []Child {
+	var children []Child
+	for _, child := range s.Groups.Children(group.Name) {
+		children = append(children, Child{Name: child.Name, Hard: spelled(group, quota.CanonicalList(child.Spec.Hard))})
+	}
+	return children
+}
+
+func (s *State) reservations(group *quota.Group) []Reservation {
+	var reservations []Reservation
+	for _, reservation := range group.Status.Reservations {
+		expiry := reservation.Expiry.Time
+		reservations = append(reservations, Reservation{
+			Object: reservation.Object, Amounts: spelled(group, reservation.Amounts), Expiry: expiry, Expired: !expiry.After(s.Now),
+		})
+	}
+	return reservations
+}
+
+// spelled is what amounts, of canonical keys, have of the group's keys.
+func spelled(group *quota.Group, amounts corev1.ResourceList) corev1.ResourceList {
+	out := corev1.ResourceList{}
+	for key := range group.Spec.Hard {
+		if quantity := amounts[quota.Canonical(key)]; !quantity.IsZero() {
+			out[key] = quantity
+		}
+	}
+	return out
+}
+
+func (s *State) events(group *quota.Group) []Event {
+	var events []Event
+	for _, event := range s.Snapshot.Events {
+		if event.InvolvedObject.Kind == stowagev1alpha1.BizGroupResourceQuotaKind && event.InvolvedObject.Name == group.Name {
+			events = append(events, Event{Event: event, At: lastSeen(event)})
+		}
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
+	return events
+}
+
+// lastSeen is when an event was last seen.
+func lastSeen(event *corev1.Event) time.Time {
+	if event.LastTimestamp.IsZero() {
+		return event.EventTime.Time
+	}
+	return event.LastTimestamp.Time
+}
