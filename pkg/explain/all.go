@@ -36,7 +36,7 @@ func (e *Explainer) All(ctx context.Context, pods []*corev1.Pod) (*report.Pendin
 // each explains the pods, those alike once, on every core; nodes keeps every node's
 // verdict, which for many pods on many nodes is most of the answer.
 func (e *Explainer) each(ctx context.Context, pods []*corev1.Pod, nodes bool) ([]report.PendingItem, error) {
-	kinds := e.shared.alike(e.world.snap.Pods)
+	kinds := e.alike()
 	first := map[string]int{}
 	same := make([]int, len(pods))
 	var distinct []int
@@ -317,7 +317,7 @@ func (e *Explainer) frees(ctx context.Context, pods []*corev1.Pod, members []int
 	}
 	simulation := simulate.New(e.engine)
 	defer simulation.Undo()
-	kinds := e.shared.alike(e.world.snap.Pods)
+	kinds := e.alike()
 	nodes, err := simulation.PlaceAll(ctx, changed, kinds.Key)
 	if err != nil && ctx.Err() == nil {
 		return 0, nil // A plugin's own error: nothing is certain to be freed.

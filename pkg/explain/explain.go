@@ -25,6 +25,9 @@ type Options struct {
 	// SchedulerConfig is the text of a KubeSchedulerConfiguration; nil assumes
 	// the default profile.
 	SchedulerConfig []byte
+	// Scheduler is what the scheduler has beyond the kube-scheduler: plugins that the
+	// configuration may enable.
+	Scheduler predicate.Options
 	// Remedies asks for the search for remedies.
 	Remedies bool
 	// NodeDetails keeps every node's verdict in the answers of All.
@@ -67,9 +70,9 @@ type shared struct {
 	alikeKeys *simulate.Alike
 }
 
-func (s *shared) alike(pods []*corev1.Pod) *simulate.Alike {
-	s.alikeOnce.Do(func() { s.alikeKeys = simulate.NewAlike(pods) })
-	return s.alikeKeys
+func (e *Explainer) alike() *simulate.Alike {
+	e.shared.alikeOnce.Do(func() { e.shared.alikeKeys = simulate.NewAlike(e.engine.Config(), e.world.snap.Pods) })
+	return e.shared.alikeKeys
 }
 
 // objectKey names a namespaced object of a known kind.
@@ -127,7 +130,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer
 	if _, err := predicate.Emulate(snap.ServerVersion); err != nil {
 		return nil, err
 	}
-	config, err := predicate.ParseConfig(opts.SchedulerConfig)
+	config, err := predicate.ParseConfig(opts.SchedulerConfig, opts.Scheduler)
 	if err != nil {
 		return nil, err
 	}

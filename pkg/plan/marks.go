@@ -67,7 +67,7 @@ func (p *Planner) localVolume(pod *corev1.Pod) bool {
 
 // reasons says of replacements that have no node why.
 func (p *Planner) reasons(ctx context.Context, moves []*move) error {
-	alike := simulate.NewAlike(p.snap.Pods)
+	alike := simulate.NewAlike(p.explainer.Engine().Config(), p.snap.Pods)
 	known := map[string]string{}
 	for _, m := range moves {
 		if m.replacement == nil || m.node != "" || m.marked(report.MarkUnknownScheduler) {

@@ -15,6 +15,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/explain"
 	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -25,6 +26,9 @@ type Options struct {
 	// SchedulerConfig is the text of a KubeSchedulerConfiguration; nil assumes the
 	// default profile.
 	SchedulerConfig []byte
+	// Scheduler is what the scheduler has beyond the kube-scheduler: plugins that the
+	// configuration may enable.
+	Scheduler predicate.Options
 	// Waves is into how many waves the nodes are split, in their order; 0 is one
 	// wave. AutoWaves asks for as few sound ones as are found instead.
 	Waves     int
@@ -92,7 +96,7 @@ type tainted struct{ before, after *corev1.Node }
 // New prepares the scheduler's plugins over a snapshot. Close releases them. The
 // error names what is wrong with the scheduler configuration.
 func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Planner, error) {
-	explainer, err := explain.New(ctx, snap, explain.Options{SchedulerConfig: opts.SchedulerConfig})
+	explainer, err := explain.New(ctx, snap, explain.Options{SchedulerConfig: opts.SchedulerConfig, Scheduler: opts.Scheduler})
 	if err != nil {
 		return nil, err
 	}

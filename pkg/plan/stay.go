@@ -55,7 +55,7 @@ func lostTo(pod *corev1.Pod, nodes []*tainted) []string {
 // whose replacement would fit nowhere in the state that the engine is in. Pods alike are
 // tried once; where it matters which others are left, once for each node.
 func (p *Planner) stranded(ctx context.Context, nodes []report.TaintedNode, taints func(report.TaintedNode) []corev1.Taint) ([]report.StrandedPod, error) {
-	alike := simulate.NewAlike(p.snap.Pods)
+	alike := simulate.NewAlike(p.explainer.Engine().Config(), p.snap.Pods)
 	reasons := map[string]string{}
 	var stranded []report.StrandedPod
 	for _, pod := range p.outlawed(nodes, taints) {

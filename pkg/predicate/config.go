@@ -13,7 +13,6 @@ import (
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/scheme"
-	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
 )
@@ -28,23 +27,32 @@ type Config struct {
 	Assumed bool
 	// Extenders are the URLs of the configured extenders. They are never called.
 	Extenders []string
-	// Unknown are the plugins that profiles enable and the in-tree registry lacks.
+	// Unknown are the plugins that profiles enable and that are neither in-tree nor in
+	// the registry of Options.
 	Unknown []string
 
+	options  Options
 	profiles []schedconfig.KubeSchedulerProfile
+	// further is true where a profile enables a plugin of the registry of Options.
+	further bool
 	// percentage is percentageOfNodesToScore of all profiles that have none.
 	percentage int32
 }
 
 // ParseConfig reads a KubeSchedulerConfiguration (YAML or JSON). Empty text gives
-// the default configuration, marked Assumed. Plugins that are not in-tree are
-// taken out of the profiles and named in Unknown.
-func ParseConfig(text []byte) (*Config, error) {
+// the default configuration, marked Assumed. Plugins that are neither in-tree nor in
+// the registry of the options are taken out of the profiles and named in Unknown. The
+// error names what is wrong with the text, or with the options.
+func ParseConfig(text []byte, opts Options) (*Config, error) {
 	internal, err := decodeConfig(text)
 	if err != nil {
 		return nil, err
 	}
-	config := &Config{Assumed: len(text) == 0, profiles: internal.Profiles}
+	registry, err := opts.registry()
+	if err != nil {
+		return nil, err
+	}
+	config := &Config{Assumed: len(text) == 0, options: opts, profiles: internal.Profiles}
 	if internal.PercentageOfNodesToScore != nil {
 		config.percentage = *internal.PercentageOfNodesToScore
 	}
@@ -54,11 +62,12 @@ func ParseConfig(text []byte) (*Config, error) {
 	if err := ignoreExtenderResources(config.profiles, internal.Extenders); err != nil {
 		return nil, err
 	}
-	known := sets.KeySet(plugins.NewInTreeRegistry())
+	known := sets.KeySet(registry)
 	unknown := sets.New[string]()
 	for i := range config.profiles {
 		if p := config.profiles[i].Plugins; p != nil {
 			dropUnknown(p, known, unknown)
+			config.further = config.further || opts.enabledIn(p)
 			// A profile needs one of each; which one decides no verdict.
 			orDefault(&p.QueueSort, names.PrioritySort)
 			orDefault(&p.Bind, names.DefaultBinder)
@@ -95,6 +104,10 @@ func (c *Config) Schedulers() []string {
 	return sets.List(names)
 }
 
+// FurtherPlugins says whether a profile enables plugins of the registry of Options: what
+// these read of a pod is not known.
+func (c *Config) FurtherPlugins() bool { return c.further }
+
 func (c *Config) profile(scheduler string) *schedconfig.KubeSchedulerProfile {
 	for i := range c.profiles {
 		if c.profiles[i].SchedulerName == scheduler {
@@ -114,11 +127,7 @@ func (c *Config) profileOf(pod *corev1.Pod) *schedconfig.KubeSchedulerProfile {
 
 // dropUnknown removes plugins that are not known from every extension point.
 func dropUnknown(p *schedconfig.Plugins, known, unknown sets.Set[string]) {
-	for _, set := range []*schedconfig.PluginSet{
-		&p.PreEnqueue, &p.QueueSort, &p.PreFilter, &p.Filter, &p.PostFilter, &p.PreScore, &p.Score,
-		&p.Reserve, &p.Permit, &p.PreBind, &p.Bind, &p.PostBind, &p.PlacementGenerate, &p.PlacementScore,
-		&p.PodGroupPostFilter, &p.MultiPoint,
-	} {
+	for _, set := range pluginSets(p) {
 		set.Enabled = slices.DeleteFunc(set.Enabled, func(plugin schedconfig.Plugin) bool {
 			if known.Has(plugin.Name) {
 				return false
@@ -126,6 +135,15 @@ func dropUnknown(p *schedconfig.Plugins, known, unknown sets.Set[string]) {
 			unknown.Insert(plugin.Name)
 			return true
 		})
+	}
+}
+
+// pluginSets are the plugins of every extension point.
+func pluginSets(p *schedconfig.Plugins) []*schedconfig.PluginSet {
+	return []*schedconfig.PluginSet{
+		&p.PreEnqueue, &p.QueueSort, &p.PreFilter, &p.Filter, &p.PostFilter, &p.PreScore, &p.Score,
+		&p.Reserve, &p.Permit, &p.PreBind, &p.Bind, &p.PostBind, &p.PlacementGenerate, &p.PlacementScore,
+		&p.PodGroupPostFilter, &p.MultiPoint,
 	}
 }
 

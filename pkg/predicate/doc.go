@@ -22,6 +22,25 @@
 // There is no API client: the framework is given one whose every request fails,
 // so a plugin that would write (preemption, claim deallocation) cannot.
 //
+// # Plugins that are not in-tree
+//
+// A scheduler with plugins of its own is told by Options: their factories, and what
+// kinds of the snapshot they read beside those that in-tree plugins read. PreEnqueue,
+// PreFilter, Filter, PreScore, Score, Reserve and Permit run as those of in-tree plugins
+// do, and preemption counts with them; QueueSort, PostFilter and what comes after Permit
+// do not run. A plugin that a profile enables and the registry lacks is named in
+// Config.Unknown. Package example is such a plugin. One must
+//
+//   - make no client: it has none, and its handle's KubeConfig is nil;
+//   - read nodes and their pods from its handle's SnapshotSharedLister, as informers hold
+//     none of them;
+//   - read other kinds by its handle's SharedInformerFactory, a custom one by InformerFor
+//     with its Go type; an Edit of an object reaches it before Apply returns. A kind that
+//     is not served is an error when the profile is made, not an empty list;
+//   - keep no count of its own of what is placed, which evictions and undone placements
+//     would not reach, but for what Reserve takes and Unreserve gives back;
+//   - know no clock and no goroutine: the same snapshot gives the same answer.
+//
 // Pods are placed (Place, PlaceSampled) by the profile's own filters and scores, and
 // leave behind what they leave in a cluster: reserved volumes, allocated devices, a
 // nomination used up. Evict is the reverse, as controllers see to it, and takes the pod

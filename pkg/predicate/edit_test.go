@@ -104,7 +104,7 @@ func TestParseConfig(t *testing.T) {
 		"a wrong field": {text: header + "profiles: 3", wantErr: "profiles"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config, err := predicate.ParseConfig([]byte(tc.text))
+			config, err := predicate.ParseConfig([]byte(tc.text), predicate.Options{})
 			if tc.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
 					t.Fatalf("error %v, want %q in it", err, tc.wantErr)

@@ -19,7 +19,6 @@ import (
 	"k8s.io/kubernetes/pkg/features"
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
-	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/defaultpreemption"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/dynamicresources"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits"
@@ -83,7 +82,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, config *Config) (*Engine,
 
 func newEngine(ctx context.Context, snap *snapshot.Snapshot, config *Config, nodes *nodeList, nominator *nominator, budgets *budgets, workers int) (*Engine, error) {
 	registerMetrics()
-	objects, err := newObjects(snap)
+	objects, err := newObjects(snap, config.options.Kinds)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the snapshot: %w", err)
 	}
@@ -144,7 +143,11 @@ func (e *Engine) newProfile(wanted *schedconfig.KubeSchedulerProfile) (*profile,
 		return nil, err
 	}
 	kept := map[string]plugin{}
-	f, err := frameworkruntime.NewFramework(e.ctx, e.registry(kept), wanted.DeepCopy(),
+	registry, err := e.registry(kept)
+	if err != nil {
+		return nil, err
+	}
+	f, err := frameworkruntime.NewFramework(e.ctx, registry, wanted.DeepCopy(),
 		frameworkruntime.WithClientSet(e.objects.client),
 		frameworkruntime.WithInformerFactory(e.objects.factory),
 		frameworkruntime.WithSharedDRAManager(claims),
@@ -157,6 +160,9 @@ func (e *Engine) newProfile(wanted *schedconfig.KubeSchedulerProfile) (*profile,
 		frameworkruntime.WithLogger(logr.Discard()),
 	)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.objects.unserved(e.ctx); err != nil {
 		return nil, err
 	}
 	f.SetPodNominator(e.nominator)
@@ -196,13 +202,17 @@ func orderedProfile(f framework.Framework, kept map[string]plugin) *profile {
 	return p
 }
 
-// registry wraps the in-tree factories so that every instance made is kept.
-func (e *Engine) registry(kept map[string]plugin) frameworkruntime.Registry {
+// registry wraps the factories so that every instance made is kept.
+func (e *Engine) registry(kept map[string]plugin) (frameworkruntime.Registry, error) {
+	known, err := e.config.options.registry()
+	if err != nil {
+		return nil, err
+	}
 	wrapped := frameworkruntime.Registry{}
-	for name, factory := range plugins.NewInTreeRegistry() {
+	for name, factory := range known {
 		wrapped[name] = e.keep(factory, name, kept)
 	}
-	return wrapped
+	return wrapped, nil
 }
 
 // keep wraps a plugin factory so that the instance made is kept under its name.

@@ -1,10 +1,13 @@
 package predicate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +38,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip calls the function.
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func newObjects(snap *snapshot.Snapshot) (*objects, error) {
+func newObjects(snap *snapshot.Snapshot, further []snapshot.Kind) (*objects, error) {
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: "snapshot.invalid", Transport: roundTripper(refuse)})
 	if err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func newObjects(snap *snapshot.Snapshot) (*objects, error) {
 	}
 	// Pods and nodes come from the nodeList; the plugins that also hold their
 	// informers read them only while binding, which never happens here.
-	return o, errors.Join(
+	err = errors.Join(
 		serve(o, []*corev1.Pod(nil)),
 		serve(o, []*corev1.Node(nil)),
 		serve(o, snap.Namespaces),
@@ -68,21 +71,67 @@ func newObjects(snap *snapshot.Snapshot) (*objects, error) {
 		serve(o, snap.StatefulSets),
 		serve(o, snap.PodDisruptionBudgets),
 	)
+	for _, kind := range further {
+		err = errors.Join(err, o.serveFurther(snap, kind))
+	}
+	return o, err
 }
 
-// serve registers a kind's informer with the factory before any plugin asks for
-// it, so that the factory's own, which would watch a server, is never made.
+// serve serves the objects of a kind with a Go type.
 func serve[T runtime.Object](o *objects, list []T) error {
 	informer, err := newStaticInformer(list)
 	if err != nil {
 		return err
 	}
-	var sample T
-	kind := reflect.TypeOf(sample)
-	o.byType[kind] = informer
-	o.factory.InformerFor(reflect.New(kind.Elem()).Interface().(runtime.Object),
-		func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer { return informer })
+	o.register(reflect.New(reflect.TypeFor[T]().Elem()).Interface().(runtime.Object), informer)
 	return nil
+}
+
+// serveFurther serves a kind that only plugins that are not in-tree read.
+func (o *objects) serveFurther(snap *snapshot.Snapshot, kind snapshot.Kind) error {
+	sample := kind.New()
+	switch sample.(type) {
+	case *corev1.Pod, *corev1.Node:
+		return fmt.Errorf("kinds of scheduler plugins: found %s, expected others than Pod and Node, which a plugin reads from its handle's SnapshotSharedLister", kind.Kind)
+	}
+	if !kind.Typed() {
+		return fmt.Errorf("kinds of scheduler plugins: found %s, expected kinds with a Go type, by which informers are told apart", kind.Kind)
+	}
+	if o.byType[reflect.TypeOf(sample)] != nil {
+		return nil
+	}
+	informer, err := newStaticInformer(kind.Objects(snap))
+	if err != nil {
+		return err
+	}
+	o.register(sample, informer)
+	return nil
+}
+
+// register registers a kind's informer with the factory before any plugin asks for
+// it, so that the factory's own, which would watch a server, is never made.
+func (o *objects) register(sample runtime.Object, informer *staticInformer) {
+	o.byType[reflect.TypeOf(sample)] = informer
+	o.factory.InformerFor(sample, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer { return informer })
+}
+
+// unserved is an error that names the kinds that plugins have asked the factory for and
+// that are not registered: their listers would stay empty, and the answers be wrong.
+func (o *objects) unserved(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // An informer that is started now ends at once, without a request.
+	o.factory.StartWithContext(ctx)
+	var kinds []string
+	for kind, synced := range o.factory.WaitForCacheSyncWithContext(ctx).Synced {
+		if !synced {
+			kinds = append(kinds, kind.Elem().String())
+		}
+	}
+	if len(kinds) == 0 {
+		return nil
+	}
+	slices.Sort(kinds)
+	return fmt.Errorf("plugins read %s: expected kinds that in-tree plugins read, and those in Options.Kinds", strings.Join(kinds, ", "))
 }
 
 // edit sets (or, with remove, removes) one object and returns what undoes it.

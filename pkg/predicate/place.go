@@ -151,13 +151,23 @@ func (r *run) scores(nodes []fwk.NodeInfo) (totals []int64, err error) {
 }
 
 // reserve assumes the pod on the node, as the scheduler does before it binds, and
-// leaves its device claims as they are once it has.
+// leaves its device claims as they are once it has. Where a plugin's Reserve or Permit
+// rejects the pod, the node is empty, and, as in the scheduler, no other is tried. A pod
+// that Permit lets wait holds its node meanwhile.
 func (r *run) reserve(node string) (string, func(), error) {
 	placed := *r.pod
 	placed.Spec.NodeName = node
 	f := r.profile.framework
 	unreserve := func() { f.RunReservePluginsUnreserve(r.ctx, r.state, &placed, node) }
-	if status := f.RunReservePluginsReserve(r.ctx, r.state, &placed, node); !status.IsSuccess() {
+	status := f.RunReservePluginsReserve(r.ctx, r.state, &placed, node)
+	if status.IsSuccess() {
+		_, status = f.RunPermitPlugins(r.ctx, r.state, &placed, node)
+	}
+	switch {
+	case status.IsRejected():
+		unreserve()
+		return "", nil, nil
+	case !status.IsSuccess() && !status.IsWait():
 		unreserve()
 		return "", nil, fmt.Errorf("reserving node %s for pod %s: %w", node, podKey(r.pod), status.AsError())
 	}

@@ -39,7 +39,7 @@ func pod(name, cpu string) *corev1.Pod {
 
 func engine(t *testing.T, snap *snapshot.Snapshot) *predicate.Engine {
 	t.Helper()
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

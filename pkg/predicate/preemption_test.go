@@ -17,7 +17,7 @@ import (
 func TestPreemptPodsThatHaveNotStarted(t *testing.T) {
 	unstarted := func(p *corev1.Pod) { p.Status.StartTime = nil }
 	pod := build.Pod("a", "urgent").Request("cpu=4").Priority("high", 10).Unschedulable("").Obj()
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // sampler is an engine over nodes of which those with an even number are full.
 func sampler(t *testing.T, config string, nodes int) *Engine {
 	t.Helper()
-	parsed, err := ParseConfig([]byte(config))
+	parsed, err := ParseConfig([]byte(config), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

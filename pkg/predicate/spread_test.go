@@ -112,7 +112,7 @@ func TestSpreadScoresAsUpstream(t *testing.T) {
 }
 
 func drawnEngine(t *rapid.T) *Engine {
-	config, err := ParseConfig(nil)
+	config, err := ParseConfig(nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,21 +5,27 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
 // Alike gives pods that the scheduler cannot tell apart the same key: the same
 // namespace, spec and nomination, and the same labels as far as any selector that
 // filters read (anti-affinity of pods in the cluster, the pod's own terms and
 // constraints) names them. So the pods of an indexed job, whose labels differ by
-// their index, are alike unless somebody selects by the index.
+// their index, are alike unless somebody selects by the index. Where plugins that are
+// not in-tree are enabled, all labels, annotations and the controller are read.
 type Alike struct {
 	// keys are the label keys that selectors of pods in the cluster name.
 	keys map[string]bool
+	// further is true where plugins are enabled that may read anything.
+	further bool
 }
 
-// NewAlike reads the selectors of the pods in the cluster.
-func NewAlike(pods []*corev1.Pod) *Alike {
-	a := &Alike{keys: map[string]bool{}}
+// NewAlike reads the selectors of the pods in the cluster, for the schedulers of that
+// configuration.
+func NewAlike(config *predicate.Config, pods []*corev1.Pod) *Alike {
+	a := &Alike{keys: map[string]bool{}, further: config.FurtherPlugins()}
 	for _, pod := range pods {
 		a.add(pod)
 	}
@@ -68,15 +74,19 @@ func addSelector(keys map[string]bool, selector *metav1.LabelSelector, more []st
 func (a *Alike) Key(pod *corev1.Pod) string {
 	identity := struct {
 		Namespace, Nominated string
-		Labels               map[string]string
+		Labels, Annotations  map[string]string
+		Controller           *metav1.OwnerReference
 		Spec                 corev1.PodSpec
 		Status               []corev1.PodResourceClaimStatus
 		Ephemeral            string
 	}{Namespace: pod.Namespace, Nominated: pod.Status.NominatedNodeName, Labels: map[string]string{}, Spec: pod.Spec, Status: pod.Status.ResourceClaimStatuses}
 	for key, value := range pod.Labels {
-		if a.keys[key] {
+		if a.keys[key] || a.further {
 			identity.Labels[key] = value
 		}
+	}
+	if a.further {
+		identity.Annotations, identity.Controller = pod.Annotations, metav1.GetControllerOfNoCopy(pod)
 	}
 	for _, volume := range pod.Spec.Volumes {
 		if volume.Ephemeral != nil {

@@ -26,7 +26,7 @@ func (m *memo) forget() { clear(m.failed) }
 // learn reads the selectors of all pods that there are, once.
 func (m *memo) learn(engine *predicate.Engine, pods []*corev1.Pod) {
 	if m.alike == nil {
-		m.alike = NewAlike(nil)
+		m.alike = NewAlike(engine.Config(), nil)
 		for _, node := range engine.Nodes() {
 			for _, info := range node.GetPods() {
 				m.alike.add(info.GetPod())
@@ -48,7 +48,7 @@ func (m *memo) hopeless(pod *corev1.Pod) bool {
 		return false
 	}
 	then, failed := m.failed[m.alike.Key(pod)]
-	return failed && then.freed == m.freed && (then.placed == m.placed || !follows(pod))
+	return failed && then.freed == m.freed && (then.placed == m.placed || !m.alike.further && !follows(pod))
 }
 
 // follows says whether a pod that is placed may open a node to this one, which asks

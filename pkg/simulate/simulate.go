@@ -133,9 +133,10 @@ type rota struct {
 
 // placeInTurn places a pod on the next node of the rota that still passes every
 // filter. When none is left it looks at all nodes once more: a pod placed since
-// may have opened one, by its affinity or by evening out a spread.
+// may have opened one, by its affinity or by evening out a spread. A pod that passes
+// filters and that Reserve or Permit rejects on all of those nodes stays without one.
 func (s *Simulation) placeInTurn(ctx context.Context, pod *corev1.Pod, r *rota) (string, error) {
-	for !r.hopeless {
+	for refreshed := false; !r.hopeless; refreshed = true {
 		for len(r.nodes) > 0 {
 			next := r.nodes[0]
 			r.nodes = r.nodes[1:]
@@ -148,6 +149,9 @@ func (s *Simulation) placeInTurn(ctx context.Context, pod *corev1.Pod, r *rota) 
 				s.placed(undo)
 				return node, nil
 			}
+		}
+		if refreshed {
+			break
 		}
 		fits, err := s.engine.FitsOn(ctx, pod, nil)
 		if err != nil {

@@ -15,10 +15,21 @@ import (
 
 func engine(t *testing.T, objects ...snapshot.Object) *predicate.Engine {
 	t.Helper()
-	config, err := predicate.ParseConfig(nil)
+	return engineOf(t, inTree(t), objects...)
+}
+
+// inTree is the default configuration.
+func inTree(t *testing.T) *predicate.Config {
+	t.Helper()
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return config
+}
+
+func engineOf(t *testing.T, config *predicate.Config, objects ...snapshot.Object) *predicate.Engine {
+	t.Helper()
 	e, err := predicate.New(t.Context(), build.Snapshot(objects...), config)
 	if err != nil {
 		t.Fatal(err)

@@ -219,17 +219,26 @@ func (k Kind) Add(s *Snapshot, o Object) {
 // Add reduces o and appends it to the list of its kind, which its Go type names
 // (its apiVersion and kind, for an unstructured one). Sort afterwards.
 func (s *Snapshot) Add(o Object) error {
-	for _, k := range Kinds() {
-		if k.holds(o) {
-			k.Add(s, o)
-			return nil
-		}
+	if k, ok := KindOf(o); ok {
+		k.Add(s, o)
+		return nil
 	}
 	if u, ok := o.(*unstructured.Unstructured); ok && u.GetLabels()[stowagev1alpha1.GroupLabel] != "" {
 		Labelled(u.GroupVersionKind(), "").Add(s, u)
 		return nil
 	}
 	return fmt.Errorf("%T %s: not a kind that a snapshot holds", o, o.GetName())
+}
+
+// KindOf finds the kind of the table that an object is of, by its Go type (its
+// apiVersion and kind, for an unstructured one).
+func KindOf(o Object) (Kind, bool) {
+	kinds := Kinds()
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.holds(o) })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return kinds[i], true
 }
 
 // kindOf finds the kind that reads apiVersion and kind.

@@ -145,7 +145,7 @@ func (w *world) evictionForbidden(ctx context.Context) error {
 
 // generated compares n pods on generated clusters.
 func generated(t *testing.T, w *world, n int, seed uint64) {
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func keptFiles(t *testing.T) []string {
 
 // TestKept compares the kept cases without a control plane.
 func TestKept(t *testing.T) {
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func keptOnLab(t *testing.T, w *world) {
 	if *record {
 		recordUpstream(t, w)
 	}
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -247,7 +247,7 @@ func BenchmarkRead(b *testing.B) {
 
 func newEngine(b *testing.B, snap *snapshot.Snapshot) *predicate.Engine {
 	b.Helper()
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func OpenB(ctx context.Context, root string) (*fleet.Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := predicate.ParseConfig(nil)
+	config, err := predicate.ParseConfig(nil, predicate.Options{})
 	if err != nil {
 		return nil, err
 	}
