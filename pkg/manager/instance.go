@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/controller"
+	quotacontroller "github.com/stowage-dev/stowage/pkg/controller/quota"
 	"github.com/stowage-dev/stowage/pkg/install"
 	admission "github.com/stowage-dev/stowage/pkg/webhook"
 )
@@ -76,7 +76,7 @@ func (o *Options) build(i *instance) error {
 
 // register adds the controllers and the webhooks, and the probes of both.
 func (o *Options) register(i *instance) error {
-	view, err := controller.Register(i.mgr, controller.Options{Kinds: o.kinds, Clock: o.Clock, Resync: o.Resync, ReservationTTL: o.ReservationTTL})
+	view, err := quotacontroller.Register(i.mgr, quotacontroller.Options{Kinds: o.kinds, Clock: o.Clock, Resync: o.Resync, ReservationTTL: o.ReservationTTL})
 	if err != nil {
 		return err
 	}

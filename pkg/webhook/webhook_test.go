@@ -31,7 +31,7 @@ import (
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/controller"
+	quotacontroller "github.com/stowage-dev/stowage/pkg/controller/quota"
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -69,7 +69,7 @@ func serve(t *testing.T, opts Options) client.WithWatch {
 	shared := metrics.Registry
 	metrics.Registry = prometheus.NewRegistry() // one manager's, not the process's
 	t.Cleanup(func() { metrics.Registry = shared })
-	view, err := controller.Register(mgr, controller.Options{Kinds: workload.Default(), Clock: clock.RealClock{}, Resync: 5 * time.Minute})
+	view, err := quotacontroller.Register(mgr, quotacontroller.Options{Kinds: workload.Default(), Clock: clock.RealClock{}, Resync: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package controller watches the cluster and keeps the groups' ledgers.
+// Package quota watches the cluster and keeps the groups' ledgers.
 //
 // A View holds what this process has seen: every workload of a declared kind by
 // its charge, every pod by its time on a node, nodes, and groups. It is fed by one
@@ -20,4 +20,4 @@
 // counted, and watches from there on: what happened while no replica ran is told by
 // the watch as if one had, as far back as the API server keeps history (five
 // minutes and more).
-package controller
+package quota

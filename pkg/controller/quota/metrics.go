@@ -1,4 +1,4 @@
-package controller
+package quota
 
 import (
 	"math/rand/v2"
