@@ -225,13 +225,19 @@ func evicted(e report.Eviction) string {
 func homeDrift(planned, now *report.TaintPlan) []report.Drift {
 	then, _ := withoutHome(planned)
 	found, reasons := withoutHome(now)
+	return exceeded(then, found, "displaced pods without a home", ": ", reasons)
+}
+
+// exceeded names the workloads of which more pods than planned are so; details, after a
+// joint, say more of the first.
+func exceeded(then, found map[string]int, so, joint string, details map[string]string) []report.Drift {
 	var drift []report.Drift
 	for object, n := range found {
 		if n > then[object] {
 			drift = append(drift, report.Drift{
 				Object:  object,
-				Planned: fmt.Sprintf("%d displaced pods without a home", then[object]),
-				Found:   fmt.Sprintf("%d displaced pods without a home: %s", n, reasons[object]),
+				Planned: fmt.Sprintf("%d %s", then[object], so),
+				Found:   fmt.Sprintf("%d %s%s%s", n, so, joint, details[object]),
 			})
 		}
 	}
@@ -282,17 +288,7 @@ func preemptionDrift(planned, now *report.TaintPlan) []report.Drift {
 		found[object]++
 		by[object] = cmp.Or(by[object], v.By)
 	}
-	var drift []report.Drift
-	for object, n := range found {
-		if n > then[object] {
-			drift = append(drift, report.Drift{
-				Object:  object,
-				Planned: fmt.Sprintf("%d pods preempted", then[object]),
-				Found:   fmt.Sprintf("%d pods preempted, by %s", n, by[object]),
-			})
-		}
-	}
-	return drift
+	return exceeded(then, found, "pods preempted", ", by ", by)
 }
 
 // jobDrift names the Jobs that fail and were not planned to.

@@ -180,7 +180,7 @@ func (m *move) counts() bool { return m.wave > 0 && !snapshot.Mirror(m.pod) }
 // homeless says that what is, or would be, in the pod's stead has no node, as far as
 // that is known.
 func (m *move) homeless() bool {
-	return m.node == "" && !m.marked(report.MarkUnknownScheduler) && (m.replacement != nil || slices.Contains(m.marks, report.MarkWaits))
+	return m.node == "" && !m.marked(report.MarkUnknownScheduler) && (m.replacement != nil || m.marked(report.MarkWaits))
 }
 
 func (t *tally) verdict(key workloadKey, start time.Duration) report.WorkloadVerdict {
