@@ -21,11 +21,11 @@ type move struct {
 	// wave counts from 1; at is the time after its taints.
 	wave int
 	at   time.Duration
-	// fate is why it leaves: a taint evicts it, or else by preempts it, or else its Job
-	// has failed and deletes it.
-	fate  taint.Fate
-	by    *corev1.Pod
-	marks []report.Mark
+	// eviction is why it leaves: a taint evicts it, or else by preempts it, or else its
+	// Job has failed and deletes it.
+	eviction taint.Eviction
+	by       *corev1.Pod
+	marks    []report.Mark
 	// replacement is what its controller makes instead, nil for nothing; node is where
 	// that goes, empty for nowhere, and reason why.
 	replacement *corev1.Pod
@@ -83,16 +83,16 @@ func (p *Planner) leaving(wave int, node *tainted) []*move {
 		if p.gone[pod.UID] {
 			continue
 		}
-		if fate := p.fate(pod, node); fate.Evicted {
-			leaving = append(leaving, p.move(pod, moment{wave, fate.After}, fate, nil))
+		if eviction := p.eviction(pod, node); eviction.Evicted {
+			leaving = append(leaving, p.move(pod, moment{wave, eviction.After}, eviction, nil))
 		}
 	}
 	return leaving
 }
 
 // move is a pod that leaves its node.
-func (p *Planner) move(pod *corev1.Pod, now moment, fate taint.Fate, by *corev1.Pod) *move {
-	m := &move{pod: pod, wave: now.wave, at: now.at, fate: fate, by: by, marks: p.marks(pod, fate)}
+func (p *Planner) move(pod *corev1.Pod, now moment, eviction taint.Eviction, by *corev1.Pod) *move {
+	m := &move{pod: pod, wave: now.wave, at: now.at, eviction: eviction, by: by, marks: p.marks(pod, eviction)}
 	if earlier := p.replaced[pod.UID]; earlier != nil {
 		m.fit = earlier.fit
 	} else {
@@ -101,19 +101,19 @@ func (p *Planner) move(pod *corev1.Pod, now moment, fate taint.Fate, by *corev1.
 	return m
 }
 
-// fate is what becomes of a pod on a node of the change. What the taint-eviction
-// controller leaves for a while, the DaemonSet controller may not: it goes by the
-// tolerations of the set's template.
-func (p *Planner) fate(pod *corev1.Pod, node *tainted) taint.Fate {
+// eviction says whether and when the change of a node evicts a pod on it. What the
+// taint-eviction controller leaves for a while, the DaemonSet controller may not: it goes
+// by the tolerations of the set's template.
+func (p *Planner) eviction(pod *corev1.Pod, node *tainted) taint.Eviction {
 	before := node.before.Spec.Taints
 	if p.newcomer(pod) {
 		before = nil // It has not been counted down.
 	}
-	fate := taint.Evict(pod, before, node.after.Spec.Taints, p.now)
+	eviction := taint.Evict(pod, before, node.after.Spec.Taints, p.now)
 	if set, ok := p.owners.Controller(pod).(*appsv1.DaemonSet); ok && keeps(set, node.before) && !keeps(set, node.after) {
-		return taint.Fate{Evicted: true}
+		return taint.Eviction{Evicted: true}
 	}
-	return fate
+	return eviction
 }
 
 // newcomer says whether a pod is on another node than in the snapshot, or not in it.
@@ -213,7 +213,7 @@ func (p *Planner) endJob(now moment, job controller) error {
 			put(&p.log, p.gone, pod.UID, true)
 			continue
 		}
-		if err := p.leave(p.move(pod, now, taint.Fate{}, nil)); err != nil {
+		if err := p.leave(p.move(pod, now, taint.Eviction{}, nil)); err != nil {
 			return err
 		}
 	}

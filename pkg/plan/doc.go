@@ -2,13 +2,17 @@
 // [report.TaintPlan] from a snapshot, with nothing asked of a server.
 //
 // A [Planner] runs a simulation (package simulate) on the kube-scheduler's own
-// plugins, wave by wave. In a wave the nodes get their new taints; the pods on them
-// meet their fates (package taint) in the order of time; what controllers make in
+// plugins, wave by wave. In a wave the nodes get their new taints; the pods that they
+// evict (package taint) leave in the order of time; what controllers make in
 // their stead joins the scheduler's queue, with the pods that wait already, and is
 // placed, preemption included. A wave is over when all that can happen has: the next
 // one begins with every pod that has a node ready. So the state after the last wave
 // is the one in which the cluster will rest, but for pods that come back to nodes which
 // evict them again (MarkReturns), and for those that other nodes are counting down.
+//
+// What has become of a displaced pod in the end is its fate (fate.go): it has a home,
+// comes back to where it is evicted again, is pending, lost, or not to be replaced.
+// Waves, verdicts, drift and the summary go by it, and nothing else decides it.
 //
 // What another scheduler places is not simulated: such replacements are marked, and are
 // neither ready nor without a node.

@@ -250,30 +250,31 @@ func exceeded(then, found map[string]int, so, joint string, details map[string]s
 func withoutHome(p *report.TaintPlan) (count map[string]int, reasons map[string]string) {
 	count, reasons = map[string]int{}, map[string]string{}
 	add := func(object, reason string) {
-		if reason != "" {
-			count[object]++
-			reasons[object] = cmp.Or(reasons[object], reason)
-		}
+		count[object]++
+		reasons[object] = cmp.Or(reasons[object], reason)
 	}
 	for _, e := range p.Evictions {
-		add(owner(e.Namespace, e.Workload, e.Name), cmp.Or(e.PendingReason, comesBack(e.Marks)))
+		if homeless(e.Fate) {
+			add(owner(e.Namespace, e.Workload, e.Name), whyHomeless(e.Fate, e.PendingReason))
+		}
 	}
 	for _, v := range p.Preempted {
-		lost := ""
-		if slices.Contains(v.Marks, report.MarkBare) {
-			lost = "preempted, and nothing replaces what has no controller"
+		switch object := owner(v.Namespace, v.Workload, v.Name); {
+		case homeless(v.Fate):
+			add(object, whyHomeless(v.Fate, v.PendingReason))
+		case v.Fate == report.FateLost && v.Workload == "": // a Job that fails is named as such
+			add(object, "preempted, and nothing replaces what has no controller")
 		}
-		add(owner(v.Namespace, v.Workload, v.Name), cmp.Or(v.PendingReason, comesBack(v.Marks), lost))
 	}
 	return count, reasons
 }
 
-// comesBack says of a pod whose replacement does that it does.
-func comesBack(marks []report.Mark) string {
-	if slices.Contains(marks, report.MarkReturns) {
+// whyHomeless says why a displaced pod has no home.
+func whyHomeless(fate report.Fate, pendingReason string) string {
+	if fate == report.FateReturns {
 		return "may come back to a node that evicts it again"
 	}
-	return ""
+	return pendingReason
 }
 
 // preemptionDrift names the workloads that lose more pods than planned to others.

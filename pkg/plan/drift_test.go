@@ -91,7 +91,7 @@ func TestUnseen(t *testing.T) {
 
 // web is the eviction of a pod of Deployment web.
 func web(name, node string, edits ...func(*report.Eviction)) report.Eviction {
-	e := report.Eviction{Namespace: "nlp", Name: name, Node: node, Wave: 1, Workload: "Deployment/web", NewNode: "n9"}
+	e := report.Eviction{Namespace: "nlp", Name: name, Node: node, Wave: 1, Workload: "Deployment/web", NewNode: "n9", Fate: report.FateRePlaced}
 	for _, edit := range edits {
 		edit(&e)
 	}
@@ -107,16 +107,20 @@ func landsOn(node string) func(*report.Eviction) {
 }
 
 func pending(reason string) func(*report.Eviction) {
-	return func(e *report.Eviction) { e.NewNode, e.PendingReason = "", reason }
+	return func(e *report.Eviction) {
+		e.NewNode, e.PendingReason, e.Fate = "", reason, report.FatePending
+	}
 }
 
 func of(workload string, marks ...report.Mark) func(*report.Eviction) {
 	return func(e *report.Eviction) { e.Workload, e.Marks = workload, marks }
 }
 
+func returns(e *report.Eviction) { e.Fate = report.FateReturns }
+
 // preempts is a plan in which a pod makes room for nlp/high.
 func preempts(name, workload string, edits ...func(*report.PreemptedPod)) *report.TaintPlan {
-	v := report.PreemptedPod{Namespace: "nlp", Name: name, Workload: workload, By: "nlp/high", NewNode: "n9"}
+	v := report.PreemptedPod{Namespace: "nlp", Name: name, Workload: workload, By: "nlp/high", NewNode: "n9", Fate: report.FateRePlaced}
 	for _, edit := range edits {
 		edit(&v)
 	}
@@ -124,7 +128,9 @@ func preempts(name, workload string, edits ...func(*report.PreemptedPod)) *repor
 }
 
 func marked(mark report.Mark) func(*report.PreemptedPod) {
-	return func(v *report.PreemptedPod) { v.NewNode, v.Marks = "", []report.Mark{mark} }
+	return func(v *report.PreemptedPod) {
+		v.NewNode, v.Marks, v.Fate = "", []report.Mark{mark}, report.FateLost
+	}
 }
 
 func evictions(list ...report.Eviction) *report.TaintPlan { return &report.TaintPlan{Evictions: list} }
@@ -185,19 +191,19 @@ func TestCompare(t *testing.T) {
 			want: []report.Drift{{Object: "deployment/nlp/web", Planned: "0 displaced pods without a home", Found: "1 displaced pods without a home: Insufficient cpu"}},
 		},
 		"it comes back to be evicted again": {
-			planned: evictions(web("a", "n1")), now: evictions(web("a", "n1", of("Deployment/web", report.MarkReturns))),
+			planned: evictions(web("a", "n1")), now: evictions(web("a", "n1", returns)),
 			want: []report.Drift{{
 				Object: "deployment/nlp/web", Planned: "0 displaced pods without a home",
 				Found: "1 displaced pods without a home: may come back to a node that evicts it again",
 			}},
 		},
 		"it was to come back, and does not": {
-			planned: evictions(web("a", "n1", of("Deployment/web", report.MarkReturns))), now: evictions(web("a", "n1")),
+			planned: evictions(web("a", "n1", returns)), now: evictions(web("a", "n1")),
 		},
 		"there is room now": {planned: evictions(web("a", "n1", pending("Insufficient cpu"))), now: evictions(web("a", "n1"))},
 		"what is preempted finds no room": {
 			planned: preempts("a", "Job/low"),
-			now:     preempts("a", "Job/low", func(v *report.PreemptedPod) { v.NewNode, v.PendingReason = "", "Insufficient cpu" }),
+			now:     preempts("a", "Job/low", func(v *report.PreemptedPod) { v.PendingReason, v.Fate = "Insufficient cpu", report.FatePending }),
 			want:    []report.Drift{{Object: "job/nlp/low", Planned: "0 displaced pods without a home", Found: "1 displaced pods without a home: Insufficient cpu"}},
 		},
 		"more are preempted": {

@@ -16,7 +16,7 @@ import (
 )
 
 // marks say what is special about a pod that leaves its node.
-func (p *Planner) marks(pod *corev1.Pod, fate taint.Fate) []report.Mark {
+func (p *Planner) marks(pod *corev1.Pod, eviction taint.Eviction) []report.Mark {
 	var marks []report.Mark
 	add := func(mark report.Mark, holds bool) {
 		if holds {
@@ -32,7 +32,7 @@ func (p *Planner) marks(pod *corev1.Pod, fate taint.Fate) []report.Mark {
 	add(report.MarkStatefulSet, owner.kind == "StatefulSet")
 	add(report.MarkUnknownOwner, owner.kind != "" && !snapshot.Mirror(pod) && !p.controllers.knows(pod))
 	add(report.MarkLocalVolume, !snapshot.Mirror(pod) && p.localVolume(pod))
-	add(report.MarkCounting, fate.Counting)
+	add(report.MarkCounting, eviction.Counting)
 	add(report.MarkAgain, p.replaced[pod.UID] != nil)
 	return marks
 }

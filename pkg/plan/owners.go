@@ -129,7 +129,7 @@ func (c *controllers) leave(m *move) {
 	}
 	put(c.log, c.active, owner, c.active[owner]-1)
 	job, ok := c.owners.Controller(m.pod).(*batchv1.Job)
-	if disrupted := m.fate.Evicted || m.by != nil; ok && disrupted && c.knows(m.pod) && !c.failed[owner] && c.fails(job, owner, m.pod) {
+	if disrupted := m.eviction.Evicted || m.by != nil; ok && disrupted && c.knows(m.pod) && !c.failed[owner] && c.fails(job, owner, m.pod) {
 		put(c.log, c.failed, owner, true)
 		set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkJobFails))
 	}

@@ -32,7 +32,7 @@ func (p *Planner) place(ctx context.Context, now moment, queue, late []*corev1.P
 		var victims []*move
 		for _, placement := range placements {
 			for _, victim := range placement.Victims {
-				m := p.move(victim, now, taint.Fate{}, placement.Pod)
+				m := p.move(victim, now, taint.Eviction{}, placement.Pod)
 				if err := p.leave(m); err != nil {
 					return err
 				}

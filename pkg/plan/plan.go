@@ -141,7 +141,8 @@ func (p *Planner) Plan(ctx context.Context, nodes []string, change taint.Change)
 	defer p.sim.Undo()
 	plan := &report.TaintPlan{
 		Cluster: Cluster(p.snap), ServerVersion: p.snap.ServerVersion, TakenAt: p.snap.Now(), Change: change,
-		Nodes: reportNodes(changed), Evictions: []report.Eviction{}, Stranded: []report.StrandedPod{}, Freed: []report.FreedPod{},
+		Summary: report.TaintSummary{EvictedByWave: []int32{}},
+		Nodes:   reportNodes(changed), Evictions: []report.Eviction{}, Stranded: []report.StrandedPod{}, Freed: []report.FreedPod{},
 		Workloads: []report.WorkloadVerdict{}, Waves: [][]string{}, Drift: []report.Drift{},
 	}
 	plan.SetGroupVersionKind(report.GroupVersion.WithKind(kind))
@@ -166,6 +167,7 @@ func (p *Planner) Plan(ctx context.Context, nodes []string, change taint.Change)
 	}
 	after, err := p.stranded(ctx, plan.Nodes, func(n report.TaintedNode) []corev1.Taint { return n.After })
 	plan.Stranded = append(plan.Stranded, newlyStranded(before, after)...)
+	plan.Summary = summary(plan)
 	return plan, err
 }
 
@@ -262,7 +264,7 @@ func (p *Planner) fill(ctx context.Context, plan *report.TaintPlan, waves [][]*t
 		case m.wave == 0: // It has nothing to do with the change.
 		case m.by != nil:
 			plan.Preempted = append(plan.Preempted, p.preempted(m))
-		case m.fate.Evicted:
+		case m.eviction.Evicted:
 			plan.Evictions = append(plan.Evictions, p.evicted(m, verdicts.Violated[m]))
 		}
 	}
@@ -277,14 +279,14 @@ func (p *Planner) evicted(m *move, violated string) report.Eviction {
 	return report.Eviction{
 		Namespace: m.pod.Namespace, Name: m.pod.Name, UID: p.uid(m.pod), Node: m.pod.Spec.NodeName,
 		Wave: int32(m.wave), AfterSeconds: seconds(m.at), Workload: p.workload(m.pod), PDBViolated: violated,
-		Marks: m.marks, NewNode: m.node, PendingReason: m.reason,
+		Marks: m.marks, Fate: m.fate(), NewNode: m.node, PendingReason: m.reason,
 	}
 }
 
 func (p *Planner) preempted(m *move) report.PreemptedPod {
 	return report.PreemptedPod{
 		Namespace: m.pod.Namespace, Name: m.pod.Name, UID: p.uid(m.pod), Node: m.pod.Spec.NodeName, Workload: p.workload(m.pod),
-		By: m.by.Namespace + "/" + m.by.Name, Wave: int32(m.wave), Marks: m.marks, NewNode: m.node, PendingReason: m.reason,
+		By: m.by.Namespace + "/" + m.by.Name, Wave: int32(m.wave), Marks: m.marks, Fate: m.fate(), NewNode: m.node, PendingReason: m.reason,
 	}
 }
 

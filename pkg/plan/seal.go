@@ -83,7 +83,11 @@ func parse(data []byte) (*report.TaintPlan, error) {
 
 // checkKind refuses what is no plan, before its fields are looked at.
 func checkKind(data []byte) error {
-	var found metav1.TypeMeta
+	var found struct {
+		metav1.TypeMeta `json:",inline"`
+		Checksum        string          `json:"checksum"`
+		Summary         json.RawMessage `json:"summary"`
+	}
 	if err := json.Unmarshal(data, &found); err != nil {
 		return errors.New(planHint)
 	}
@@ -92,6 +96,9 @@ func checkKind(data []byte) error {
 	}
 	if want := report.GroupVersion.String(); found.APIVersion != want {
 		return fmt.Errorf("apiVersion %q: expected %q; make the plan again with this version of the command", found.APIVersion, want)
+	}
+	if found.Checksum != "" && found.Summary == nil { // plans had none once, nor fates
+		return errors.New("summary is missing: the plan was made by another version of the command; apply or undo it with that one, or make it again with this one")
 	}
 	return nil
 }

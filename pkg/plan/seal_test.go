@@ -95,6 +95,7 @@ func TestReadRefuses(t *testing.T) {
 		"no YAML":          {"a: [", hint},
 		"another kind":     {edit("kind: TaintPlan", "kind: PendingReport"), `plan.yaml: kind "PendingReport": ` + hint},
 		"another version":  {edit("/v1alpha1", "/v1"), `plan.yaml: apiVersion "report.stowage.dev/v1": expected "report.stowage.dev/v1alpha1"; make the plan again with this version of the command`},
+		"no summary":       {"apiVersion: report.stowage.dev/v1alpha1\nkind: TaintPlan\nchecksum: sha256:00\nunknown: [a line]\n", "plan.yaml: summary is missing: the plan was made by another version of the command"},
 		"an unknown field": {edit("evictions:", "evicted:"), `plan.yaml: unknown field "evicted": ` + hint},
 		"a repeated field": {text + "cluster: b\n", `"cluster"`},
 		"a wrong type":     {edit("afterSeconds: 30", "afterSeconds: soon"), `evictions.afterSeconds`},

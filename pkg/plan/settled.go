@@ -142,20 +142,20 @@ type workloadKey struct{ namespace, workload string }
 // are applied, for each workload that has one for others.
 func losses(p *report.TaintPlan, wave int32) map[workloadKey]int32 {
 	lost, displaced := map[workloadKey]int32{}, map[workloadKey]int32{}
-	add := func(key workloadKey, at int32, node string, marks []report.Mark) {
+	add := func(key workloadKey, at int32, fate report.Fate) {
 		switch {
 		case at > wave:
-		case node == "" || slices.Contains(marks, report.MarkReturns):
-			lost[key]++
-		default:
+		case fate == report.FateRePlaced:
 			displaced[key] = 0
+		default:
+			lost[key]++
 		}
 	}
 	for _, e := range p.Evictions {
-		add(workloadKey{e.Namespace, e.Workload}, e.Wave, e.NewNode, e.Marks)
+		add(workloadKey{e.Namespace, e.Workload}, e.Wave, e.Fate)
 	}
 	for _, v := range p.Preempted {
-		add(workloadKey{v.Namespace, v.Workload}, v.Wave, v.NewNode, v.Marks)
+		add(workloadKey{v.Namespace, v.Workload}, v.Wave, v.Fate)
 	}
 	for key := range displaced {
 		displaced[key] = lost[key]

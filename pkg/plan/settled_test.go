@@ -52,8 +52,8 @@ func twoWaves() *report.TaintPlan {
 		Nodes:   []report.TaintedNode{{Name: "n1", Wave: 1, After: after}, {Name: "n2", Wave: 2, After: after}},
 		Evictions: []report.Eviction{
 			{Namespace: "nlp", Name: "bare", Node: "n1", Wave: 1, Marks: []report.Mark{report.MarkBare}},
-			{Namespace: "nlp", Name: "web-a", Node: "n1", Wave: 1, Workload: "Deployment/web", NewNode: "n3"},
-			{Namespace: "nlp", Name: "web-b", Node: "n2", Wave: 2, Workload: "Deployment/web", PendingReason: "no room"},
+			{Namespace: "nlp", Name: "web-a", Node: "n1", Wave: 1, Workload: "Deployment/web", NewNode: "n3", Fate: report.FateRePlaced},
+			{Namespace: "nlp", Name: "web-b", Node: "n2", Wave: 2, Workload: "Deployment/web", PendingReason: "no room", Fate: report.FatePending},
 		},
 		Workloads: []report.WorkloadVerdict{{Namespace: "nlp", Workload: "Deployment/web", ReadyBefore: 3}},
 		Waves:     [][]string{{"n1"}, {"n2"}},

@@ -184,13 +184,8 @@ func (p *Planner) settle(start waypoint) {
 // nodes is so in whatever wave.
 func (p *Planner) sound(start waypoint) bool {
 	moves := p.moves[start.moves:]
-	avoidable := func(m *move) bool { return unhoused(m) || m.by != nil && shortOf(m) != "" }
+	avoidable := func(m *move) bool { return homeless(m.fate()) || m.by != nil && m.fate() == report.FateLost }
 	return !slices.ContainsFunc(moves, avoidable) && len(p.budgets.sound(moves)) == 0
-}
-
-// unhoused says whether another wave might give the pod a home that it has not.
-func unhoused(m *move) bool {
-	return m.homeless() || m.node != "" && m.marked(report.MarkReturns)
 }
 
 // conclude takes down what a wave that has happened since is short of, and makes its
@@ -233,18 +228,19 @@ func (p *Planner) lack(number int, moves []*move) {
 
 // shortOf says what a pod that has left its node is short of; empty for nothing.
 func shortOf(m *move) string {
-	switch {
-	case m.marked(report.MarkBare):
+	switch m.fate() {
+	case report.FateLost:
+		if m.marked(report.MarkJobFails) {
+			return " would fail its Job, which bears no more failures"
+		}
 		return " would be lost: nothing replaces what has no controller"
-	case m.marked(report.MarkJobFails):
-		return " would fail its Job, which bears no more failures"
-	case !unhoused(m):
-		return ""
-	case m.node == "":
+	case report.FatePending:
 		reason, _, _ := strings.Cut(m.reason, ". ") // without what preemption adds
 		return " would have no node: " + reason
+	case report.FateReturns:
+		return " may come back to a node that evicts it again"
 	}
-	return " may come back to a node that evicts it again"
+	return ""
 }
 
 // maxNamed is how many pods a shortage names.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -89,6 +90,9 @@ func TestWaves(t *testing.T) {
 		"a bare pod is lost in whatever wave": {
 			opts: auto, nodes: "n0 n1", objects: append(nodes(3), running("a", "n1")), want: [][]string{{"n0", "n1"}},
 			short: []string{"1 n1: pod ns/a would be lost: nothing replaces what has no controller"},
+		},
+		"a bare pod that has run to its end is not lost": {
+			opts: auto, nodes: "n0 n1", objects: append(nodes(3), running("a", "n1", func(b *build.PodBuilder) { b.Phase(corev1.PodSucceeded) })), want: [][]string{{"n0", "n1"}},
 		},
 	}
 	for name, test := range tests {

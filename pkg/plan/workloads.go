@@ -153,10 +153,10 @@ func (p *Planner) workloadVerdicts(known workloads, steps []*step, budget func(*
 			t = &tally{curve: curve{before: known.get(key).ready}}
 			tallies[key] = t
 		}
-		if m.fate.Evicted || m.by != nil {
+		if m.eviction.Evicted || m.by != nil {
 			t.evicted++
 		}
-		if m.homeless() {
+		if m.fate() == report.FatePending {
 			t.pending++
 		}
 		t.budget = worse(t.budget, budget(m.pod))
@@ -176,12 +176,6 @@ func (p *Planner) workloadVerdicts(known workloads, steps []*step, budget func(*
 // counts says whether a move is one of the change's, and takes something away: not what
 // happens before, nor the going of a static pod's image.
 func (m *move) counts() bool { return m.wave > 0 && !snapshot.Mirror(m.pod) }
-
-// homeless says that what is, or would be, in the pod's stead has no node, as far as
-// that is known.
-func (m *move) homeless() bool {
-	return m.node == "" && !m.marked(report.MarkUnknownScheduler) && (m.replacement != nil || m.marked(report.MarkWaits))
-}
 
 func (t *tally) verdict(key workloadKey, start time.Duration) report.WorkloadVerdict {
 	lowest, first := t.lowest()

@@ -36,7 +36,7 @@ func (c course) leave(name string, wave int, at int64) *move {
 			}
 		}
 	}
-	m := c.move(pod, moment{wave, time.Duration(at) * time.Second}, taint.Fate{Evicted: true}, nil)
+	m := c.move(pod, moment{wave, time.Duration(at) * time.Second}, taint.Eviction{Evicted: true}, nil)
 	m.replacement = c.replacement(pod)
 	m.replacement.Name = "new-" + pod.Name
 	c.moves = append(c.moves, m)
@@ -167,7 +167,7 @@ func TestWorkloadVerdicts(t *testing.T) {
 			c := web()
 			c.pass("web-0", 1, 0)
 			m := c.leave("web-1", 1, 0)
-			m.fate, m.replacement = taint.Fate{}, nil
+			m.eviction, m.replacement = taint.Eviction{}, nil
 			return c
 		}, verdict(report.WorkloadVerdict{Evicted: 1, ReadyAfter: 4, Lowest: 3, LowestWave: 1})},
 		{"bare", func() course {

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Fate is what the taint-eviction controller does with a pod on a node.
-type Fate struct {
+// Eviction is what the taint-eviction controller does to a pod on a node.
+type Eviction struct {
 	// Evicted says that the pod will be deleted, After how long after the change.
 	Evicted bool
 	After   time.Duration
@@ -20,20 +20,20 @@ type Fate struct {
 	Counting bool
 }
 
-// Evict is the fate of a pod when the taints of its node are changed at the time
-// now.
-func Evict(pod *corev1.Pod, before, after []corev1.Taint, now time.Time) Fate {
+// Evict says whether and when a pod is evicted if the taints of its node are changed at
+// the time now.
+func Evict(pod *corev1.Pod, before, after []corev1.Taint, now time.Time) Eviction {
 	stay, bounded, tolerated := bears(pod, noExecute(after))
 	if !tolerated {
-		return Fate{Evicted: true}
+		return Eviction{Evicted: true}
 	}
 	if !bounded {
-		return Fate{}
+		return Eviction{}
 	}
 	if left, counting := countdown(pod, noExecute(before), now); counting {
-		return Fate{Evicted: true, After: left, Counting: true}
+		return Eviction{Evicted: true, After: left, Counting: true}
 	}
-	return Fate{Evicted: true, After: stay}
+	return Eviction{Evicted: true, After: stay}
 }
 
 // Tolerates says whether a pod with these tolerations may be put on a node with

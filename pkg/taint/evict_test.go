@@ -118,20 +118,20 @@ func TestTolerates(t *testing.T) {
 func TestEvict(t *testing.T) {
 	bound := podWith(during("a", 300))
 	bound.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(-50 * time.Second))}}
-	counting := func(left time.Duration) Fate { return Fate{Evicted: true, After: left, Counting: true} }
+	counting := func(left time.Duration) Eviction { return Eviction{Evicted: true, After: left, Counting: true} }
 	cases := []struct {
 		name          string
 		pod           *corev1.Pod
 		before, after []corev1.Taint
-		want          Fate
+		want          Eviction
 	}{
-		{"nothing", podWith(), nil, nil, Fate{}},
-		{"set", podWith(), nil, list(timeless("a")), Fate{Evicted: true}},
-		{"set and tolerated", podWith(tolerates("a")), nil, list(timeless("a")), Fate{}},
-		{"set and borne", podWith(during("a", 300)), nil, list(timeless("a")), Fate{Evicted: true, After: 300 * time.Second}},
-		{"set and borne for more than a duration holds", podWith(during("a", 9999999999)), nil, list(timeless("a")), Fate{}},
-		{"removed", podWith(during("a", 300)), list(at("a", 100)), nil, Fate{}},
-		{"removed but for one that is tolerated", podWith(during("a", 300), tolerates("b")), list(at("a", 100), at("b", 100)), list(at("b", 100)), Fate{}},
+		{"nothing", podWith(), nil, nil, Eviction{}},
+		{"set", podWith(), nil, list(timeless("a")), Eviction{Evicted: true}},
+		{"set and tolerated", podWith(tolerates("a")), nil, list(timeless("a")), Eviction{}},
+		{"set and borne", podWith(during("a", 300)), nil, list(timeless("a")), Eviction{Evicted: true, After: 300 * time.Second}},
+		{"set and borne for more than a duration holds", podWith(during("a", 9999999999)), nil, list(timeless("a")), Eviction{}},
+		{"removed", podWith(during("a", 300)), list(at("a", 100)), nil, Eviction{}},
+		{"removed but for one that is tolerated", podWith(during("a", 300), tolerates("b")), list(at("a", 100), at("b", 100)), list(at("b", 100)), Eviction{}},
 		{"as it was", podWith(during("a", 300)), list(at("a", 100)), list(at("a", 100)), counting(200 * time.Second)},
 		{"as it was, without a time", podWith(during("a", 300)), list(timeless("a")), list(timeless("a")), counting(300 * time.Second)},
 		{"a time to come", podWith(during("a", 300)), list(at("a", -100)), list(at("a", -100)), counting(300 * time.Second)},
@@ -140,12 +140,12 @@ func TestEvict(t *testing.T) {
 		{"one more that is borne for longer", podWith(during("a", 300), during("b", 600)), list(at("a", 100)), list(timeless("b"), at("a", 100)), counting(200 * time.Second)},
 		{"one more that is borne for less", podWith(during("a", 300), during("b", 10)), list(at("a", 100)), list(timeless("b"), at("a", 100)), counting(200 * time.Second)},
 		{"one more that is borne for no time", podWith(during("a", 300), during("b", 0)), list(at("a", 100)), list(timeless("b"), at("a", 100)), counting(200 * time.Second)},
-		{"one more that is not tolerated", podWith(during("a", 300)), list(at("a", 100)), list(timeless("b"), at("a", 100)), Fate{Evicted: true}},
+		{"one more that is not tolerated", podWith(during("a", 300)), list(at("a", 100)), list(timeless("b"), at("a", 100)), Eviction{Evicted: true}},
 		{"another instead", podWith(during("a", 300), during("b", 10)), list(at("a", 100)), list(timeless("b")), counting(200 * time.Second)},
 		{"the first of two began it", podWith(during("a", 300), during("b", 10)), list(at("b", 50), at("a", 100)), list(at("b", 50), at("a", 100)), counting(200 * time.Second)},
 		{"what is tolerated for good begins nothing", podWith(tolerates("a"), during("b", 300)), list(at("a", 200), at("b", 100)), list(at("a", 200), at("b", 100)), counting(200 * time.Second)},
 		{"two at once", podWith(during("a", 300), during("b", 200)), list(at("a", 100), at("b", 100)), list(at("a", 100), at("b", 100)), counting(100 * time.Second)},
-		{"not to be here before", podWith(during("b", 300)), list(at("a", 100)), list(timeless("b")), Fate{Evicted: true, After: 300 * time.Second}},
+		{"not to be here before", podWith(during("b", 300)), list(at("a", 100)), list(timeless("b")), Eviction{Evicted: true, After: 300 * time.Second}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -210,12 +210,12 @@ func gather(reasons []reason, namespace, name, workload, text string) []reason {
 func pendingPods(p *report.TaintPlan) []reason {
 	var reasons []reason
 	for _, e := range p.Evictions {
-		if e.PendingReason != "" {
+		if e.Fate == report.FatePending {
 			reasons = gather(reasons, e.Namespace, e.Name, e.Workload, e.PendingReason)
 		}
 	}
 	for _, e := range p.Preempted {
-		if e.PendingReason != "" {
+		if e.Fate == report.FatePending {
 			reasons = gather(reasons, e.Namespace, e.Name, e.Workload, e.PendingReason)
 		}
 	}

@@ -25,7 +25,7 @@ func (h *human) header(p *report.TaintPlan) {
 	for _, key := range p.Change.Remove {
 		h.printf("  %s\n", h.theme.Good("- "+print.Escape(taintText(key.Key, key.Effect))))
 	}
-	h.paragraph("", summary(p), h.theme.Strong)
+	h.paragraph("", summary(p.Summary), h.theme.Strong)
 }
 
 // nodeNames are the names of the nodes that change.
@@ -60,74 +60,40 @@ func changeText(change report.TaintChange) string {
 	return strings.Join(words, " ")
 }
 
-// summary counts what comes of a plan.
-func summary(p *report.TaintPlan) string {
-	evicted, preempted := map[string]int{}, map[string]int{}
-	for _, e := range p.Evictions {
-		evicted[fate(e.Marks, e.NewNode, e.PendingReason)]++
-	}
-	for _, victim := range p.Preempted {
-		preempted[fate(victim.Marks, victim.NewNode, victim.PendingReason)]++
-	}
-	broken := 0
-	for _, budget := range p.Budgets {
-		if budget.Violated {
-			broken++
-		}
-	}
+// summary says in a line what comes of a plan.
+func summary(s report.TaintSummary) string {
 	fates := counted(", ",
-		count{evicted[rePlaced], rePlaced}, count{evicted[returns], returns}, count{evicted[elsewhere], elsewhere},
-		count{evicted[leftPending], leftPending}, count{evicted[lost], lost},
+		count{s.Evicted.RePlaced, "re-placed"}, count{s.Evicted.Returns, "placed where they are evicted again"},
+		count{s.Evicted.OtherScheduler, "left to another scheduler"}, count{s.Evicted.Pending, leftPending}, count{s.Evicted.Lost, lost},
 	)
 	if fates != "" {
 		fates = ": " + fates
 	}
 	makeRoom := "preempted to make room"
-	if worse := counted(", ", count{preempted[leftPending], leftPending}, count{preempted[lost], lost}); worse != "" {
+	if worse := counted(", ", count{s.Preempted.Pending, leftPending}, count{s.Preempted.Lost, lost}); worse != "" {
 		makeRoom += " (" + worse + ")"
 	}
 	others := counted("; ",
-		count{len(p.Preempted), makeRoom},
-		count{broken, "disruption budget(s) broken"},
-		count{len(p.Stranded), "that could not start again"},
-		count{len(p.Freed), "pending now that get a node"},
+		count{s.Preempted.Total, makeRoom},
+		count{s.BudgetsBroken, "disruption budget(s) broken"},
+		count{s.Stranded, "that could not start again"},
+		count{s.Freed, "pending now that get a node"},
 	)
 	if others != "" {
 		others = "; " + others
 	}
-	return plural(len(p.Evictions), "pod") + " evicted" + fates + others
+	return plural(int(s.Evicted.Total), "pod") + " evicted" + fates + others
 }
 
-// The fates of displaced pods, as the summary words them.
+// The worst fates of displaced pods, as the summary words them.
 const (
-	rePlaced    = "re-placed"
-	returns     = "placed where they are evicted again"
-	elsewhere   = "left to another scheduler"
 	leftPending = "left pending"
 	lost        = "lost for good"
 )
 
-// fate is what becomes of a displaced pod; empty where nothing is to take its place.
-func fate(marks []report.Mark, newNode, pendingReason string) string {
-	marked := func(mark report.Mark) bool { return slices.Contains(marks, mark) }
-	switch {
-	case marked(report.MarkReturns):
-		return returns
-	case newNode != "":
-		return rePlaced
-	case marked(report.MarkUnknownScheduler):
-		return elsewhere
-	case pendingReason != "" || marked(report.MarkWaits):
-		return leftPending
-	case marked(report.MarkJobFails), marked(report.MarkBare) && !marked(report.MarkFinished):
-		return lost
-	}
-	return ""
-}
-
 // count is so many of something.
 type count struct {
-	n    int
+	n    int32
 	what string
 }
 
@@ -167,8 +133,8 @@ func pod(more ...print.Column) []print.Column {
 const pendingCell = "Pending"
 
 // landing is a pod's new node, or that it has none.
-func landing(node, pendingReason string) string {
-	if node == "" && pendingReason != "" {
+func landing(node string, fate report.Fate) string {
+	if fate == report.FatePending {
 		return pendingCell
 	}
 	return node
@@ -195,7 +161,7 @@ func (h *human) evictions(evictions []report.Eviction) {
 		columns = append(columns, print.Column{Title: "WORKLOAD"}, print.Column{Title: "PDB"}, print.Column{Title: "PENDING-REASON"})
 	}
 	section(h, "Evictions", evictions, h.waved(columns), func(e report.Eviction) []string {
-		cells := h.wavedRow(e.Wave, e.Namespace, e.Name, e.Node, seconds(e.AfterSeconds), landing(e.NewNode, e.PendingReason), notes(e.PDBViolated != "", e.Marks))
+		cells := h.wavedRow(e.Wave, e.Namespace, e.Name, e.Node, seconds(e.AfterSeconds), landing(e.NewNode, e.Fate), notes(e.PDBViolated != "", e.Marks))
 		if h.wide {
 			cells = append(cells, e.Workload, e.PDBViolated, e.PendingReason)
 		}
@@ -260,7 +226,7 @@ func (h *human) preempted(preempted []report.PreemptedPod) {
 		columns = append(columns, print.Column{Title: "NOTES", Flexible: true, Style: h.noteStyle})
 	}
 	section(h, "Preempted to make room", preempted, h.waved(columns), func(p report.PreemptedPod) []string {
-		cells := h.wavedRow(p.Wave, p.Namespace, p.Name, p.Node, p.By, landing(p.NewNode, p.PendingReason))
+		cells := h.wavedRow(p.Wave, p.Namespace, p.Name, p.Node, p.By, landing(p.NewNode, p.Fate))
 		if noted {
 			cells = append(cells, notes(false, p.Marks))
 		}
@@ -365,18 +331,14 @@ func (h *human) shifts(shifts []report.ScoreShift) {
 
 func (h *human) waves(p *report.TaintPlan) {
 	type wave struct {
-		number, evicted int
-		nodes           []string
+		number  int
+		evicted int32
+		nodes   []string
 	}
 	if h.several {
 		waves := make([]wave, len(p.Waves))
 		for i, nodes := range p.Waves {
-			waves[i] = wave{number: i + 1, nodes: nodes}
-		}
-		for _, e := range p.Evictions {
-			if i := int(e.Wave) - 1; i >= 0 && i < len(waves) {
-				waves[i].evicted++
-			}
+			waves[i] = wave{number: i + 1, evicted: p.Summary.EvictedByWave[i], nodes: nodes}
 		}
 		columns := []print.Column{{Title: "WAVE"}, {Title: "EVICTED"}, {Title: "NODES", Flexible: true}}
 		section(h, "Waves", waves, columns, func(w wave) []string {

@@ -142,6 +142,7 @@ func badCases() []command.Case {
 		// Plans that are none.
 		file("none"),
 		file("edited"),
+		file("older"),
 		file("unsealed"),
 		file("other-kind"),
 		file("other-version"),

@@ -24,6 +24,8 @@ type TaintPlan struct {
 	Checksum string `json:"checksum,omitempty"`
 	// Change is what was asked for.
 	Change TaintChange `json:"change"`
+	// Summary counts what comes of it.
+	Summary TaintSummary `json:"summary"`
 
 	// Nodes are those whose taints change, by name.
 	Nodes []TaintedNode `json:"nodes"`
@@ -75,6 +77,33 @@ type TaintChange struct {
 type TaintKey struct {
 	Key    string             `json:"key"`
 	Effect corev1.TaintEffect `json:"effect,omitempty"`
+}
+
+// TaintSummary counts what comes of a change of taints.
+type TaintSummary struct {
+	// Evicted and Preempted count the displaced pods.
+	Evicted   FateCounts `json:"evicted"`
+	Preempted FateCounts `json:"preempted"`
+	// EvictedByWave is how many pods each wave evicts, in the order of the waves.
+	EvictedByWave []int32 `json:"evictedByWave"`
+	// BudgetsBroken is how many PodDisruptionBudgets the change makes lower than they
+	// ask for.
+	BudgetsBroken int32 `json:"budgetsBroken"`
+	// Stranded is how many pods stay and could not start again, Freed how many of those
+	// that wait for a node get one.
+	Stranded int32 `json:"stranded"`
+	Freed    int32 `json:"freed"`
+}
+
+// FateCounts is how many displaced pods there are, and how many of each fate.
+type FateCounts struct {
+	Total          int32 `json:"total"`
+	RePlaced       int32 `json:"rePlaced"`
+	Returns        int32 `json:"returns"`
+	OtherScheduler int32 `json:"otherScheduler"`
+	Pending        int32 `json:"pending"`
+	Lost           int32 `json:"lost"`
+	NotReplaced    int32 `json:"notReplaced"`
 }
 
 // TaintedNode is a node with its taints.
@@ -133,6 +162,29 @@ const (
 	MarkUnknownScheduler Mark = "unknown-scheduler"
 )
 
+// Fate is what becomes of a displaced pod, as far as it is known: of what its
+// controller makes in its stead.
+type Fate string
+
+const (
+	// FateRePlaced is a pod that has a new node.
+	FateRePlaced Fate = "re-placed"
+	// FateReturns is one whose new node may evict it again: it tolerates the taint for a
+	// time only. No node is its home.
+	FateReturns Fate = "returns"
+	// FateOtherScheduler is one that another scheduler gives a node, or does not.
+	FateOtherScheduler Fate = "other-scheduler"
+	// FatePending is one without a node when all is settled.
+	FatePending Fate = "pending"
+	// FateLost is one that should run on and is not made again: it has no controller, or
+	// its Job fails.
+	FateLost Fate = "lost"
+	// FateNotReplaced is one in whose place there is nothing to make: it has run to its
+	// end, belongs to its node, is one more than its controller wants, or is the image of
+	// a static pod, which runs on.
+	FateNotReplaced Fate = "not-replaced"
+)
+
 // Eviction is one pod that a controller will delete.
 type Eviction struct {
 	Namespace string    `json:"namespace"`
@@ -149,6 +201,7 @@ type Eviction struct {
 	// asks for after this eviction: the controllers do not ask it.
 	PDBViolated string `json:"pdbViolated,omitempty"`
 	Marks       []Mark `json:"marks,omitempty"`
+	Fate        Fate   `json:"fate"`
 	// NewNode is where the replacement goes. PendingReason says why it goes nowhere.
 	// Both are empty where nothing replaces the pod, or another scheduler places it.
 	NewNode       string `json:"newNode,omitempty"`
@@ -200,6 +253,7 @@ type PreemptedPod struct {
 	By    string `json:"by"`
 	Wave  int32  `json:"wave"`
 	Marks []Mark `json:"marks,omitempty"`
+	Fate  Fate   `json:"fate"`
 	// NewNode and PendingReason are as of an Eviction.
 	NewNode       string `json:"newNode,omitempty"`
 	PendingReason string `json:"pendingReason,omitempty"`
