@@ -20,8 +20,8 @@ import (
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -35,6 +35,8 @@ type changeOptions struct {
 	output *cli.OutputFlags
 	source sourceFlags
 	yes    bool
+
+	name   string
 	dryRun cmdutil.DryRunStrategy
 }
 
@@ -45,36 +47,43 @@ func (o *changeOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", o.yes, "Do not ask.")
 }
 
-func (o *changeOptions) complete(cmd *cobra.Command) (err error) {
+// Complete reads the group's name, which comes first, and what is only tried.
+func (o *changeOptions) Complete(cmd *cobra.Command, args []string) (err error) {
+	if len(args) > 0 {
+		o.name = args[0]
+	}
+	o.dryRun, err = cmdutil.GetDryRunStrategy(cmd)
+	return err
+}
+
+// Validate refuses to write to a dump, and wrong output flags.
+func (o *changeOptions) Validate(cmd *cobra.Command) error {
 	if o.source.Offline() {
 		return cli.UsageErrorf(cmd, "--snapshot: %s writes to a cluster, and cannot work on a dump; kubectl quota check --snapshot judges a group there", cmd.Name())
-	}
-	if o.dryRun, err = cmdutil.GetDryRunStrategy(cmd); err != nil {
-		return err
 	}
 	return o.output.Validate()
 }
 
-// loadGroups reads the cluster's groups.
-func (o *changeOptions) loadGroups(ctx context.Context) (*world, error) {
-	w, err := o.source.loadGroups(ctx, o.Env)
+// load reads the cluster's groups, which must be served there.
+func (o *changeOptions) load(ctx context.Context) (*state.State, error) {
+	groups, err := o.source.loadGroups(ctx, o.Env)
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(w.snap.Missing, func(m snapshot.Missing) bool { return m.Resource == groupResource }) {
-		return nil, fmt.Errorf("%s is not served by %s: install the in-cluster component first (kubectl quota install)", groupResource, w.snap.Source)
+	if slices.ContainsFunc(groups.Snapshot.Missing, func(m snapshot.Missing) bool { return m.Resource == groupResource }) {
+		return nil, fmt.Errorf("%s is not served by %s: install the in-cluster component first (kubectl quota install)", groupResource, groups.Snapshot.Source)
 	}
-	return w, nil
+	return groups, nil
 }
 
 // change makes old, nil for none, into group: previewed, judged, confirmed, written.
-func (o *changeOptions) change(ctx context.Context, w *world, old, group *quota.Group) error {
-	if err := o.preview(w, old, group); err != nil {
+func (o *changeOptions) change(ctx context.Context, groups *quota.Tree, old, group *quota.Group) error {
+	if err := o.preview(groups.Group(group.Spec.ParentBizGroup), old, group); err != nil {
 		return err
 	}
-	check := w.tree.CheckCreate(group)
+	check := groups.CheckCreate(group)
 	if old != nil {
-		check = w.tree.CheckUpdate(old, group)
+		check = groups.CheckUpdate(old, group)
 	}
 	cli.Warn(o.ErrOut, check.Warnings)
 	if !check.Allowed {
@@ -105,62 +114,6 @@ func (o *changeOptions) change(ctx context.Context, w *world, old, group *quota.
 
 func equalHard(a, b *quota.Group) bool {
 	return len(quota.Increase(hardOf(a), hardOf(b))) == 0 && len(quota.Increase(hardOf(b), hardOf(a))) == 0 && len(a.Spec.Hard) == len(b.Spec.Hard)
-}
-
-// preview shows on stderr what becomes of the group's keys and of what its parent
-// has left.
-func (o *changeOptions) preview(w *world, old, group *quota.Group) error {
-	theme := o.output.Color.Theme(o.Env)
-	table := print.NewTable(
-		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
-		print.Column{Title: "BEFORE"}, print.Column{Title: "AFTER", Style: func(string) print.Style { return theme.Strong }}, print.Column{Title: "USED"},
-	)
-	before, after := hardOf(old), hardOf(group)
-	keys := map[string]bool{}
-	for _, hard := range []corev1.ResourceList{before, after} {
-		for key := range hard {
-			keys[string(key)] = true
-		}
-	}
-	for _, key := range sortedKeys(keys) {
-		table.Append(group.Name, key, quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
-	}
-	if err := table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading}); err != nil {
-		return err
-	}
-	return o.previewParent(w, before, after, group.Spec.ParentBizGroup, theme)
-}
-
-func (o *changeOptions) previewParent(w *world, before, after corev1.ResourceList, name string, theme print.Theme) error {
-	parent := w.tree.Group(name)
-	if parent == nil {
-		return nil
-	}
-	table := print.NewTable(
-		print.Column{Title: "PARENT", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
-		print.Column{Title: "LEFT-BEFORE"}, print.Column{Title: "LEFT-AFTER", Style: func(text string) print.Style {
-			if strings.HasPrefix(text, "-") {
-				return theme.Bad
-			}
-			return theme.Strong
-		}}, print.Column{Title: "HARD"},
-	)
-	for _, key := range quota.Keys(parent.Spec.Hard) {
-		left := quota.Left(parent, key)
-		then := less(left, less(after[quota.Canonical(key)], before[quota.Canonical(key)]))
-		table.Append(name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, string(key)))
-	}
-	fmt.Fprintln(o.ErrOut)
-	return table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading})
-}
-
-// quantityOf is a key's quantity, empty where the list has none.
-func quantityOf(list corev1.ResourceList, key string) string {
-	quantity, ok := list[corev1.ResourceName(key)]
-	if !ok {
-		return ""
-	}
-	return quantity.String()
 }
 
 // write sends the group, unless the dry run is the client's. What has changed since
@@ -237,29 +190,6 @@ func toUnstructured(group *quota.Group) (*unstructured.Unstructured, error) {
 
 func setType(group *quota.Group) {
 	group.SetGroupVersionKind(stowagev1alpha1.GroupVersion.WithKind(stowagev1alpha1.BizGroupResourceQuotaKind))
-}
-
-// printChanged prints the group, or what was done in kubectl's words.
-func (o *changeOptions) printChanged(group *quota.Group, done string) error {
-	switch o.dryRun {
-	case cmdutil.DryRunClient:
-		done += " (dry run)"
-	case cmdutil.DryRunServer:
-		done += " (server dry run)"
-	}
-	if o.output.Name() || o.output.Human() {
-		line := groupSingular + "/" + print.Escape(group.Name)
-		if o.output.Human() {
-			line += " " + done
-		}
-		_, err := fmt.Fprintln(o.Out, line)
-		return err
-	}
-	content, err := toUnstructured(group)
-	if err != nil {
-		return err
-	}
-	return o.output.PrintReport(o.Out, content)
 }
 
 // parseAmount reads "KEY=QUANTITY".

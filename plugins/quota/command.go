@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,37 @@ func NewCommand(env cli.Env) *cobra.Command {
 		NewStatusCommand(env),
 	)
 	return cmd
+}
+
+// options are a command's flags and arguments.
+type options interface {
+	// Complete fills in what they stand for.
+	Complete(cmd *cobra.Command, args []string) error
+	// Validate refuses what does not go together.
+	Validate(cmd *cobra.Command) error
+	// Run does what is asked for.
+	Run(ctx context.Context) error
+}
+
+// runE completes, validates and runs a command.
+func runE(o options) func(cmd *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := o.Complete(cmd, args); err != nil {
+			return err
+		}
+		if err := o.Validate(cmd); err != nil {
+			return err
+		}
+		return o.Run(cmd.Context())
+	}
+}
+
+// atMostOne is the group that the arguments name; empty for none.
+func atMostOne(cmd *cobra.Command, args []string) (string, error) {
+	if len(args) > 1 {
+		return "", cli.UsageErrorf(cmd, "expected at most one group, found %d: %s", len(args), strings.Join(args, " "))
+	}
+	return strings.Join(args, ""), nil
 }
 
 // help shows the help, and refuses what is no subcommand.

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 
@@ -10,8 +11,7 @@ import (
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/load"
-	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
 func groupsResource() schema.GroupVersionResource {
@@ -36,12 +36,12 @@ func completeSet(env cli.Env) cobra.CompletionFunc {
 		if len(args) == 0 {
 			return group(cmd, args, toComplete)
 		}
-		snap, err := loadGroups(cmd.Context(), env)
+		groups, err := clusterGroups(cmd.Context(), env)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var edits []string
-		for _, group := range snap.BizGroupResourceQuotas {
+		for _, group := range groups {
 			if group.Name == args[0] {
 				edits = keyNames(group.Spec.Hard)
 			}
@@ -64,12 +64,12 @@ func completeKeys(env cli.Env) cobra.CompletionFunc {
 }
 
 func clusterKeys(ctx context.Context, env cli.Env) []string {
-	snap, err := loadGroups(ctx, env)
+	groups, err := clusterGroups(ctx, env)
 	if err != nil {
 		return nil
 	}
 	keys := map[string]bool{}
-	for _, group := range snap.BizGroupResourceQuotas {
+	for _, group := range groups {
 		for key := range group.Spec.Hard {
 			keys[string(key)] = true
 		}
@@ -77,12 +77,15 @@ func clusterKeys(ctx context.Context, env cli.Env) []string {
 	return sortedKeys(keys)
 }
 
-func loadGroups(ctx context.Context, env cli.Env) (*snapshot.Snapshot, error) {
-	config, err := env.Config.ToRESTConfig()
+// clusterGroups are the cluster's groups. Nothing is told of how they are loaded, in
+// the middle of a command line.
+func clusterGroups(ctx context.Context, env cli.Env) ([]*quota.Group, error) {
+	env.ErrOut = io.Discard
+	ctx, cancel := context.WithTimeout(ctx, cli.CompletionTimeout)
+	defer cancel()
+	groups, err := new(sourceFlags).loadGroups(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, cli.CompletionTimeout)
-	defer cancel()
-	return load.Live(ctx, config, load.Options{Kinds: []string{stowagev1alpha1.BizGroupResourceQuotaResource}})
+	return groups.Snapshot.BizGroupResourceQuotas, nil
 }

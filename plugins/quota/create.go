@@ -38,6 +38,8 @@ type createOptions struct {
 	changeOptions
 	parent, refill, timeZone string
 	hard, allow              []string
+
+	group *quota.Group
 }
 
 func newCreateCommand(env cli.Env) *cobra.Command {
@@ -50,19 +52,7 @@ func newCreateCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(createExamples),
 		Args:                  cobra.ArbitraryArgs,
 		ValidArgsFunction:     cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.UsageErrorf(cmd, "expected the name of one group, got %d", len(args))
-			}
-			if err := o.complete(cmd); err != nil {
-				return err
-			}
-			group, err := o.group(args[0])
-			if err != nil {
-				return err
-			}
-			return o.run(cmd.Context(), group)
-		},
+		RunE:                  runE(o),
 	}
 	o.addFlags(cmd)
 	flags := cmd.Flags()
@@ -76,41 +66,69 @@ func newCreateCommand(env cli.Env) *cobra.Command {
 	return cmd
 }
 
-// group is the group that the flags describe.
-func (o *createOptions) group(name string) (*quota.Group, error) {
-	group := &quota.Group{ObjectMeta: metav1.ObjectMeta{Name: name}}
+// Complete reads the group that the flags describe.
+func (o *createOptions) Complete(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return cli.UsageErrorf(cmd, "expected the name of one group, found %d", len(args))
+	}
+	if err := o.changeOptions.Complete(cmd, args); err != nil {
+		return err
+	}
+	hard, err := parseHard(o.hard)
+	if err != nil {
+		return err
+	}
+	o.group = o.describe(hard)
+	return nil
+}
+
+// Validate also refuses a time zone without a refill.
+func (o *createOptions) Validate(cmd *cobra.Command) error {
+	if o.timeZone != "" && o.refill == "" {
+		return fmt.Errorf("--time-zone %q: is of --refill, and needs it", o.timeZone)
+	}
+	return o.changeOptions.Validate(cmd)
+}
+
+// Run creates the group.
+func (o *createOptions) Run(ctx context.Context) error {
+	cluster, err := o.load(ctx)
+	if err != nil {
+		return err
+	}
+	if cluster.Groups.Group(o.name) != nil {
+		return fmt.Errorf("%s %q already exists; kubectl quota set changes it", groupResource, o.name)
+	}
+	return o.change(ctx, cluster.Groups, nil, o.group)
+}
+
+// describe is the group that the flags describe, with that hard.
+func (o *createOptions) describe(hard corev1.ResourceList) *quota.Group {
+	group := &quota.Group{ObjectMeta: metav1.ObjectMeta{Name: o.name}}
 	setType(group)
 	group.Spec.ParentBizGroup = o.parent
-	group.Spec.Hard = corev1.ResourceList{}
-	for _, text := range o.hard {
-		key, quantity, err := parseAmount("--hard", text)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := group.Spec.Hard[key]; twice {
-			return nil, fmt.Errorf("--hard %q: %s is given twice", text, key)
-		}
-		group.Spec.Hard[key] = quantity
-	}
-	switch {
-	case o.refill != "":
+	group.Spec.Hard = hard
+	if o.refill != "" {
 		group.Spec.Refill = &stowagev1alpha1.Refill{Schedule: o.refill, TimeZone: o.timeZone}
-	case o.timeZone != "":
-		return nil, fmt.Errorf("--time-zone %q: is of --refill, and needs it", o.timeZone)
 	}
 	if len(o.allow) > 0 {
 		group.Spec.Allow = &stowagev1alpha1.Allow{Namespaces: o.allow}
 	}
-	return group, nil
+	return group
 }
 
-func (o *createOptions) run(ctx context.Context, group *quota.Group) error {
-	w, err := o.loadGroups(ctx)
-	if err != nil {
-		return err
+// parseHard reads --hard.
+func parseHard(texts []string) (corev1.ResourceList, error) {
+	hard := corev1.ResourceList{}
+	for _, text := range texts {
+		key, quantity, err := parseAmount("--hard", text)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := hard[key]; twice {
+			return nil, fmt.Errorf("--hard %q: %s is given twice", text, key)
+		}
+		hard[key] = quantity
 	}
-	if w.tree.Group(group.Name) != nil {
-		return fmt.Errorf("%s %q already exists; kubectl quota set changes it", groupResource, group.Name)
-	}
-	return o.change(ctx, w, nil, group)
+	return hard, nil
 }

@@ -1,23 +1,13 @@
 package quota
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/print"
-	"github.com/stowage-dev/stowage/pkg/quota"
-	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
 
 const (
@@ -34,20 +24,17 @@ const (
 		kubectl quota describe nlp -o wide`
 )
 
-// mostEntries is how many workloads and children are shown, unless -o wide.
-const mostEntries = 20
-
 // describeOptions are the flags and arguments of `kubectl quota describe`.
 type describeOptions struct {
 	cli.Env
 	color  cli.ColorMode
-	wide   bool
+	output string
 	source sourceFlags
+	names  []string
 }
 
 func newDescribeCommand(env cli.Env) *cobra.Command {
 	o := &describeOptions{Env: env, color: cli.ColorAuto}
-	output := ""
 	cmd := &cobra.Command{
 		Use:                   "describe NAME...",
 		DisableFlagsInUseLine: true,
@@ -56,33 +43,42 @@ func newDescribeCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(describeExamples),
 		Args:                  cobra.ArbitraryArgs,
 		ValidArgsFunction:     cli.CompleteNames(env, groupsResource()),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cli.UsageErrorf(cmd, "expected the name of a group")
-			}
-			if output != "" && output != "wide" {
-				return fmt.Errorf(`--output %q: expected "wide"; kubectl get bizrq prints a group in other formats`, output)
-			}
-			o.wide = output == "wide"
-			return o.run(cmd.Context(), args)
-		},
+		RunE:                  runE(o),
 	}
 	o.source.AddFlags(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", output, `"wide" shows every workload and child.`)
+	cmd.Flags().StringVarP(&o.output, "output", "o", o.output, `"wide" shows every workload and child.`)
 	o.color.AddFlag(cmd)
 	return cmd
 }
 
-func (o *describeOptions) run(ctx context.Context, names []string) error {
+// Complete reads the groups' names.
+func (o *describeOptions) Complete(_ *cobra.Command, args []string) error {
+	o.names = args
+	return nil
+}
+
+// Validate refuses to describe nothing, and other formats than people's.
+func (o *describeOptions) Validate(cmd *cobra.Command) error {
+	if len(o.names) == 0 {
+		return cli.UsageErrorf(cmd, "expected the name of a group")
+	}
+	if o.output != "" && o.output != "wide" {
+		return fmt.Errorf(`--output %q: expected "wide"; kubectl get bizrq prints a group in other formats`, o.output)
+	}
+	return nil
+}
+
+// Run describes the groups, one after the other.
+func (o *describeOptions) Run(ctx context.Context) error {
 	w, err := o.source.load(ctx, o.Env, "nodes", "events")
 	if err != nil {
 		return err
 	}
 	cli.Warn(o.ErrOut, w.notes)
 	p := &describePrinter{Writer: o.Out, width: o.Width(), treePrinter: treePrinter{
-		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.wide, now: w.Now,
+		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.output == "wide", now: w.Now,
 	}}
-	for i, name := range names {
+	for i, name := range o.names {
 		description, err := w.Describe(name)
 		if err != nil {
 			return err
@@ -93,214 +89,4 @@ func (o *describeOptions) run(ctx context.Context, names []string) error {
 		p.describe(description)
 	}
 	return p.err
-}
-
-// describePrinter draws groups at length. The first error of writing stays in err.
-type describePrinter struct {
-	io.Writer
-	treePrinter
-	width int
-	err   error
-}
-
-func (p *describePrinter) describe(d *state.Description) {
-	group := d.Group
-	p.field("Name", group.Name)
-	p.field("Parent", cmp.Or(group.Spec.ParentBizGroup, "<none>"))
-	p.field("Age", print.Age(group.CreationTimestamp.Time, p.now))
-	p.field("Allowed", whoMayUse(group))
-	p.field("Surge", string(cmp.Or(group.Spec.Surge, stowagev1alpha1.SurgeIgnore)))
-	p.field("Autoscalers", string(cmp.Or(group.Spec.HPA, stowagev1alpha1.HPAWarn)))
-	p.field("Refill", refill(d))
-	p.field("Counted", p.counted(group))
-	p.keys(d.Item.Keys)
-	p.workloads(d.Workloads)
-	p.children(d.Children)
-	p.reservations(d.Reservations)
-	p.history(group)
-	p.conditions(group)
-	p.events(d.Events)
-}
-
-func (p *describePrinter) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.Writer, format, args...)
-	}
-}
-
-// field writes one line, as `kubectl describe` does.
-func (p *describePrinter) field(name, value string) {
-	const width = 14
-	indent := strings.Repeat(" ", width)
-	text := strings.TrimPrefix(print.Wrap(print.Escape(value), p.width, indent), indent)
-	p.printf("%s%s%s\n", p.theme.Heading(name+":"), indent[len(name)+1:], text)
-}
-
-// entry is one line of a section, with what is said of it below.
-type entry struct{ name, text string }
-
-// list writes entries under their name, the first ones unless all are wanted.
-func (p *describePrinter) list(name string, entries []entry) {
-	if len(entries) == 0 {
-		p.field(name, "<none>")
-		return
-	}
-	p.printf("%s\n", p.theme.Heading(name+":"))
-	shown := len(entries)
-	if !p.wide {
-		shown = min(shown, mostEntries)
-	}
-	for _, e := range entries[:shown] {
-		p.printf("  %s\n", p.theme.Strong(print.Escape(e.name)))
-		p.printf("%s\n", print.Wrap(print.Escape(e.text), p.width, "    "))
-	}
-	if more := len(entries) - shown; more > 0 {
-		p.printf("  and %d more: -o wide shows all\n", more)
-	}
-}
-
-// section writes a table under its name, or that there is none of it.
-func (p *describePrinter) section(name string, rows int, table *print.Table) {
-	if rows == 0 {
-		p.field(name, "<none>")
-		return
-	}
-	p.printf("%s\n", p.theme.Heading(name+":"))
-	opts := print.TableOptions{Indent: "  ", Width: p.width, Title: p.theme.Faint}
-	if p.wide {
-		opts.Width = 0
-	}
-	if p.err == nil {
-		p.err = table.Write(p.Writer, opts)
-	}
-}
-
-// whoMayUse says whose workloads the group's quota is for.
-func whoMayUse(group *quota.Group) string {
-	use := fmt.Sprintf("whoever has the RBAC verb use on %s/%s", stowagev1alpha1.BizGroupResourceQuotaResource, group.Name)
-	if group.Spec.Allow == nil || len(group.Spec.Allow.Namespaces) == 0 {
-		return use
-	}
-	return fmt.Sprintf("workloads in namespaces %s; %s", strings.Join(group.Spec.Allow.Namespaces, ", "), use)
-}
-
-func refill(d *state.Description) string {
-	refill := d.Group.Spec.Refill
-	if refill == nil {
-		return "<none>"
-	}
-	text := fmt.Sprintf("%q %s", refill.Schedule, cmp.Or(refill.TimeZone, "UTC"))
-	if !d.Refills.IsZero() {
-		text += ", next " + print.Time(d.Refills)
-	}
-	return text
-}
-
-func (p *describePrinter) counted(group *quota.Group) string {
-	switch {
-	case group.Status.LastReconcileTime == nil:
-		return "never: the in-cluster component has not seen it yet"
-	case !quota.Counted(group):
-		return fmt.Sprintf("not since its last change (generation %d, counted %d)", group.Generation, group.Status.ObservedGeneration)
-	}
-	return print.Age(group.Status.LastReconcileTime.Time, p.now) + " ago"
-}
-
-func (p *describePrinter) keys(keys []reportv1alpha1.QuotaTreeKey) {
-	table := print.NewTable(
-		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE", Style: p.useStyle},
-		print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"},
-		print.Column{Title: "HARD"}, print.Column{Title: "LEFT"},
-	)
-	for _, key := range keys {
-		table.Append(key.Key, p.use(key), amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key))
-	}
-	p.section("Quota", len(keys), table)
-}
-
-// amounts writes amounts as "limits.cpu 12, pods 3".
-func amounts(list corev1.ResourceList) string {
-	var parts []string
-	for _, key := range quota.Keys(list) {
-		quantity := list[key]
-		parts = append(parts, string(key)+" "+quantity.String())
-	}
-	return strings.Join(parts, ", ")
-}
-
-func (p *describePrinter) workloads(workloads []quota.Charged) {
-	var entries []entry
-	for _, charged := range workloads {
-		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), cmp.Or(amounts(charged.Charge), idle(charged))})
-	}
-	p.list("Workloads", entries)
-}
-
-// idle says why a workload charges nothing.
-func idle(charged quota.Charged) string {
-	switch {
-	case charged.Finished:
-		return "nothing: finished"
-	case charged.Suspended:
-		return "nothing: suspended"
-	}
-	return "nothing"
-}
-
-func (p *describePrinter) children(children []state.Child) {
-	var entries []entry
-	for _, child := range children {
-		entries = append(entries, entry{child.Name, cmp.Or(amounts(child.Hard), "nothing")})
-	}
-	p.list("Children", entries)
-}
-
-func (p *describePrinter) reservations(reservations []state.Reservation) {
-	var entries []entry
-	for _, reservation := range reservations {
-		object := reservation.Object
-		name := object.Resource + "/" + object.Name
-		if object.Namespace != "" {
-			name = object.Namespace + "/" + name
-		}
-		expires := "expired, and being looked for"
-		if !reservation.Expired {
-			expires = "expires in " + print.Age(p.now, reservation.Expiry)
-		}
-		entries = append(entries, entry{name + " (" + expires + ")", amounts(reservation.Amounts)})
-	}
-	p.list("Reservations", entries)
-}
-
-func (p *describePrinter) history(group *quota.Group) {
-	table := print.NewTable(print.Column{Title: "FROM"}, print.Column{Title: "TO"}, print.Column{Title: "USED", Flexible: true})
-	for _, period := range group.Status.History {
-		var used []string
-		for _, name := range quota.Keys(period.Used) {
-			key := reportv1alpha1.QuotaTreeKey{Key: string(name), Hard: group.Spec.Hard[name]}
-			used = append(used, key.Key+" "+amount(key, period.Used[name]))
-		}
-		table.Append(day(period.Start), day(period.End), strings.Join(used, ", "))
-	}
-	p.section("History", len(group.Status.History), table)
-}
-
-// day is an instant to the minute, in UTC.
-func day(t metav1.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
-
-func (p *describePrinter) conditions(group *quota.Group) {
-	table := print.NewTable(print.Column{Title: "TYPE", Style: func(string) print.Style { return p.theme.Strong }},
-		print.Column{Title: "STATUS"}, print.Column{Title: "SINCE"}, print.Column{Title: "MESSAGE", Flexible: true})
-	for _, condition := range group.Status.Conditions {
-		table.Append(condition.Type, string(condition.Status), print.Age(condition.LastTransitionTime.Time, p.now), condition.Message)
-	}
-	p.section("Conditions", len(group.Status.Conditions), table)
-}
-
-func (p *describePrinter) events(events []state.Event) {
-	table := print.NewTable(print.Column{Title: "TYPE"}, print.Column{Title: "REASON"}, print.Column{Title: "AGE"}, print.Column{Title: "MESSAGE", Flexible: true})
-	for _, event := range events {
-		table.Append(event.Type, event.Reason, print.Age(event.At, p.now), event.Message)
-	}
-	p.section("Events", len(events), table)
 }

@@ -32,11 +32,15 @@ const (
 		kubectl quota set nlp limits.cpu=12 --yes -o yaml`
 )
 
-// setOptions are the flags of `kubectl quota set`.
-type setOptions struct{ changeOptions }
+// setOptions are the flags and arguments of `kubectl quota set`.
+type setOptions struct {
+	changeOptions
+	// edits are KEY=QUANTITY or KEY-.
+	edits []string
+}
 
 func newSetCommand(env cli.Env) *cobra.Command {
-	o := &setOptions{changeOptions{Env: env, output: cli.NewOutputFlags()}}
+	o := &setOptions{changeOptions: changeOptions{Env: env, output: cli.NewOutputFlags()}}
 	cmd := &cobra.Command{
 		Use:                   "set NAME (KEY=QUANTITY | KEY-)...",
 		DisableFlagsInUseLine: true,
@@ -45,37 +49,39 @@ func newSetCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(setExamples),
 		Args:                  cobra.ArbitraryArgs,
 		ValidArgsFunction:     completeSet(env),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return cli.UsageErrorf(cmd, "expected the name of a group and at least one KEY=QUANTITY or KEY-")
-			}
-			if err := o.complete(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd.Context(), args[0], args[1:])
-		},
+		RunE:                  runE(o),
 	}
 	o.addFlags(cmd)
 	return cmd
 }
 
-func (o *setOptions) run(ctx context.Context, name string, edits []string) error {
-	w, err := o.loadGroups(ctx)
+// Complete reads what is to be changed.
+func (o *setOptions) Complete(cmd *cobra.Command, args []string) error {
+	if len(args) < 2 {
+		return cli.UsageErrorf(cmd, "expected the name of a group and at least one KEY=QUANTITY or KEY-")
+	}
+	o.edits = args[1:]
+	return o.changeOptions.Complete(cmd, args)
+}
+
+// Run changes the group.
+func (o *setOptions) Run(ctx context.Context) error {
+	cluster, err := o.load(ctx)
 	if err != nil {
 		return err
 	}
-	old, err := w.group(name)
+	old, err := cluster.Group(o.name)
 	if err != nil {
 		return err
 	}
 	group := old.DeepCopy()
 	setType(group)
-	for _, edit := range edits {
+	for _, edit := range o.edits {
 		if err := editHard(group.Spec.Hard, edit); err != nil {
 			return err
 		}
 	}
-	return o.change(ctx, w, old, group)
+	return o.change(ctx, cluster.Groups, old, group)
 }
 
 // editHard sets or removes a key of hard, under the name that it has there.

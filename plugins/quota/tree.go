@@ -69,12 +69,7 @@ func newTreeCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(treeExamples),
 		Args:                  cobra.ArbitraryArgs,
 		ValidArgsFunction:     completeGroup(env),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(cmd, args); err != nil {
-				return err
-			}
-			return o.run(cmd.Context())
-		},
+		RunE:                  runE(o),
 	}
 	o.output.AddFlags(cmd)
 	o.source.AddFlags(cmd)
@@ -86,10 +81,8 @@ func newTreeCommand(env cli.Env) *cobra.Command {
 	return cmd
 }
 
-func (o *treeOptions) complete(cmd *cobra.Command, args []string) (err error) {
-	if o.name, err = atMostOneName(cmd, args); err != nil {
-		return err
-	}
+// Complete reads the group's name and what is to be selected.
+func (o *treeOptions) Complete(cmd *cobra.Command, args []string) (err error) {
 	o.selection.Keys = o.keys
 	if o.over != "" {
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(o.over, "%"), 64)
@@ -98,24 +91,20 @@ func (o *treeOptions) complete(cmd *cobra.Command, args []string) (err error) {
 		}
 		o.selection.Over = &percent
 	}
+	o.name, err = atMostOne(cmd, args)
+	return err
+}
+
+// Validate refuses to follow a dump, and wrong output flags.
+func (o *treeOptions) Validate(cmd *cobra.Command) error {
 	if o.watch && o.source.Offline() {
 		return cli.UsageErrorf(cmd, "--watch needs a cluster, and cannot be used with --snapshot")
 	}
 	return o.output.Validate()
 }
 
-// atMostOneName is the only argument; empty for none.
-func atMostOneName(cmd *cobra.Command, args []string) (string, error) {
-	switch len(args) {
-	case 0:
-		return "", nil
-	case 1:
-		return args[0], nil
-	}
-	return "", cli.UsageErrorf(cmd, "expected at most one group, got %d: %s", len(args), strings.Join(args, " "))
-}
-
-func (o *treeOptions) run(ctx context.Context) error {
+// Run prints the tree, and with --watch goes on printing what changes.
+func (o *treeOptions) Run(ctx context.Context) error {
 	if o.watch {
 		return o.follow(ctx)
 	}

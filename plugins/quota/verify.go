@@ -2,7 +2,6 @@ package quota
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,7 +9,6 @@ import (
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
 
@@ -52,15 +50,7 @@ func newVerifyCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(verifyExamples),
 		Args:                  cobra.ArbitraryArgs,
 		ValidArgsFunction:     completeGroup(env),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if o.name, err = atMostOneName(cmd, args); err != nil {
-				return err
-			}
-			if err := o.output.Validate(); err != nil {
-				return err
-			}
-			return o.run(cmd.Context())
-		},
+		RunE:                  runE(o),
 	}
 	o.output.AddFlags(cmd)
 	o.source.AddFlags(cmd)
@@ -68,7 +58,17 @@ func newVerifyCommand(env cli.Env) *cobra.Command {
 	return cmd
 }
 
-func (o *verifyOptions) run(ctx context.Context) error {
+// Complete reads the group's name.
+func (o *verifyOptions) Complete(cmd *cobra.Command, args []string) (err error) {
+	o.name, err = atMostOne(cmd, args)
+	return err
+}
+
+// Validate refuses wrong output flags.
+func (o *verifyOptions) Validate(*cobra.Command) error { return o.output.Validate() }
+
+// Run prints what differs, and on a cluster has looked twice at it.
+func (o *verifyOptions) Run(ctx context.Context) error {
 	report, err := o.ask(ctx)
 	if err != nil {
 		return err
@@ -114,56 +114,4 @@ func (o *verifyOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaVerify, e
 	}
 	cli.Warn(o.ErrOut, w.notes)
 	return w.Verify(o.name)
-}
-
-func (o *verifyOptions) print(report *reportv1alpha1.QuotaVerify) error {
-	switch {
-	case o.output.Name():
-		return o.printNames(report)
-	case !o.output.Human():
-		return o.output.PrintReport(o.Out, report)
-	case len(report.Items) == 0:
-		fmt.Fprintf(o.ErrOut, "No drift: the ledgers of %s agree with what is there\n", plural(report.Groups, "group"))
-		return nil
-	}
-	theme := o.output.Color.Theme(o.Env)
-	table := print.NewTable(
-		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true},
-		print.Column{Title: "LEDGER"}, print.Column{Title: "REALITY"},
-		print.Column{Title: "DRIFT", Style: func(string) print.Style { return theme.Bad }},
-	)
-	for _, item := range report.Items {
-		drift := item.Drift.String()
-		if item.Drift.Sign() > 0 {
-			drift = "+" + drift
-		}
-		table.Append(item.Group, item.Key, item.Ledger.String(), item.Reality.String(), drift)
-	}
-	width := o.Width()
-	if o.output.Wide() {
-		width = 0
-	}
-	return table.Write(o.Out, print.TableOptions{Width: width, NoHeaders: o.output.NoHeaders, Title: theme.Heading})
-}
-
-// printNames writes one line a group that has drifted.
-func (o *verifyOptions) printNames(report *reportv1alpha1.QuotaVerify) error {
-	last := ""
-	for _, item := range report.Items {
-		if item.Group == last {
-			continue
-		}
-		last = item.Group
-		if _, err := fmt.Fprintln(o.Out, groupSingular+"/"+print.Escape(item.Group)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

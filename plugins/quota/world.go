@@ -66,16 +66,20 @@ func (f *sourceFlags) load(ctx context.Context, env cli.Env, resources ...string
 	}
 	known, further := state.Resources(kinds)
 	f.Kinds, f.Extra = append(resources, known...), further
-	return f.fetch(ctx, env, kinds)
+	groups, err := f.fetch(ctx, env, kinds)
+	if err != nil {
+		return nil, err
+	}
+	return &world{State: groups, snap: groups.Snapshot, kinds: kinds, tree: groups.Groups, index: groups.Workloads, notes: notes(groups)}, nil
 }
 
 // loadGroups reads the groups alone.
-func (f *sourceFlags) loadGroups(ctx context.Context, env cli.Env) (*world, error) {
+func (f *sourceFlags) loadGroups(ctx context.Context, env cli.Env) (*state.State, error) {
 	f.Kinds = []string{stowagev1alpha1.BizGroupResourceQuotaResource}
 	return f.fetch(ctx, env, workload.Default())
 }
 
-func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Kinds) (*world, error) {
+func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Kinds) (*state.State, error) {
 	progress := env.Progress()
 	snap, err := f.LoadAny(ctx, env, progress)
 	progress.Clear()
@@ -87,8 +91,7 @@ func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Ki
 			return nil, fmt.Errorf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, missing.Reason)
 		}
 	}
-	groups := state.New(snap, kinds)
-	return &world{State: groups, snap: snap, kinds: kinds, tree: groups.Groups, index: groups.Workloads, notes: notes(groups)}, nil
+	return state.New(snap, kinds), nil
 }
 
 // notes say what could not be listed or read, and what is unknown for it.
@@ -145,9 +148,6 @@ func uncounted(w *world) []string {
 func objects(snap *snapshot.Snapshot, kind *workload.Kind) []snapshot.Object {
 	return (&state.State{Snapshot: snap}).Objects(kind)
 }
-
-// group finds a group by its name.
-func (w *world) group(name string) (*quota.Group, error) { return w.Group(name) }
 
 func plus(a, b resource.Quantity) resource.Quantity {
 	sum := a.DeepCopy()

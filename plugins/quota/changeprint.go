@@ -1,0 +1,90 @@
+package quota
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/quota"
+)
+
+// preview shows on stderr what becomes of the group's keys and of what its parent,
+// if it has one, has left.
+func (o *changeOptions) preview(parent, old, group *quota.Group) error {
+	theme := o.output.Color.Theme(o.Env)
+	table := print.NewTable(
+		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
+		print.Column{Title: "BEFORE"}, print.Column{Title: "AFTER", Style: func(string) print.Style { return theme.Strong }}, print.Column{Title: "USED"},
+	)
+	before, after := hardOf(old), hardOf(group)
+	keys := map[string]bool{}
+	for _, hard := range []corev1.ResourceList{before, after} {
+		for key := range hard {
+			keys[string(key)] = true
+		}
+	}
+	for _, key := range sortedKeys(keys) {
+		table.Append(group.Name, key, quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
+	}
+	if err := table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading}); err != nil {
+		return err
+	}
+	if parent == nil {
+		return nil
+	}
+	return o.previewParent(parent, before, after, theme)
+}
+
+func (o *changeOptions) previewParent(parent *quota.Group, before, after corev1.ResourceList, theme print.Theme) error {
+	table := print.NewTable(
+		print.Column{Title: "PARENT", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
+		print.Column{Title: "LEFT-BEFORE"}, print.Column{Title: "LEFT-AFTER", Style: func(text string) print.Style {
+			if strings.HasPrefix(text, "-") {
+				return theme.Bad
+			}
+			return theme.Strong
+		}}, print.Column{Title: "HARD"},
+	)
+	for _, key := range quota.Keys(parent.Spec.Hard) {
+		left := quota.Left(parent, key)
+		then := less(left, less(after[quota.Canonical(key)], before[quota.Canonical(key)]))
+		table.Append(parent.Name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, string(key)))
+	}
+	fmt.Fprintln(o.ErrOut)
+	return table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading})
+}
+
+// quantityOf is a key's quantity, empty where the list has none.
+func quantityOf(list corev1.ResourceList, key string) string {
+	quantity, ok := list[corev1.ResourceName(key)]
+	if !ok {
+		return ""
+	}
+	return quantity.String()
+}
+
+// printChanged prints the group, or what was done in kubectl's words.
+func (o *changeOptions) printChanged(group *quota.Group, done string) error {
+	switch o.dryRun {
+	case cmdutil.DryRunClient:
+		done += " (dry run)"
+	case cmdutil.DryRunServer:
+		done += " (server dry run)"
+	}
+	if o.output.Name() || o.output.Human() {
+		line := groupSingular + "/" + print.Escape(group.Name)
+		if o.output.Human() {
+			line += " " + done
+		}
+		_, err := fmt.Fprintln(o.Out, line)
+		return err
+	}
+	content, err := toUnstructured(group)
+	if err != nil {
+		return err
+	}
+	return o.output.PrintReport(o.Out, content)
+}
