@@ -77,10 +77,10 @@ type Options struct {
 	// Log is how is logged.
 	Log LogOptions
 
+	// What the flags name: the cluster, and what the files hold.
 	config *rest.Config
 	kinds  *workload.Kinds
-	// pathPrefix is "/" and the token; empty for none.
-	pathPrefix string
+	token  string
 }
 
 // NewOptions returns the defaults.
@@ -122,10 +122,10 @@ func NewCommand(env Env) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
+			if err := o.Complete(); err != nil {
 				return err
 			}
-			if err := o.Complete(); err != nil {
+			if err := o.Validate(); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
@@ -164,7 +164,23 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	o.Log.addFlags(flags)
 }
 
-// Validate checks the flags. Errors name them.
+// Complete reads the files that the flags name.
+func (o *Options) Complete() (err error) {
+	if o.kinds, err = workload.ReadFile(o.WorkloadKinds); err != nil {
+		return fmt.Errorf("--workload-kinds: %w", err)
+	}
+	if o.WebhookTokenFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(o.WebhookTokenFile)
+	if err != nil {
+		return fmt.Errorf("--webhook-token-file: %w", err)
+	}
+	o.token = strings.TrimSpace(string(text))
+	return nil
+}
+
+// Validate checks the flags, and what their files hold. Errors name the flag.
 func (o *Options) Validate() error {
 	for _, check := range []struct {
 		ok   bool
@@ -188,7 +204,10 @@ func (o *Options) Validate() error {
 			return fmt.Errorf(`%s %q: want HOST:PORT, :PORT or "0"`, flag, address)
 		}
 	}
-	return o.Log.validate()
+	if err := o.Log.validate(); err != nil {
+		return err
+	}
+	return o.validateFiles()
 }
 
 // minReservationTTL is for API servers that give requests up sooner than after a
@@ -196,22 +215,13 @@ func (o *Options) Validate() error {
 // after its reservation has ended.
 const minReservationTTL = 10 * time.Second
 
-// Complete reads the files that the flags name.
-func (o *Options) Complete() error {
-	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
-	if err != nil {
-		if o.Kubeconfig == "" {
-			return fmt.Errorf("--kubeconfig: none given, and this is no pod with a service account: %w", err)
+// validateFiles checks what the files hold, and that those are there which are read
+// again and again.
+func (o *Options) validateFiles() error {
+	if o.WebhookTokenFile != "" {
+		if err := install.ValidateToken(o.token); err != nil {
+			return fmt.Errorf("--webhook-token-file: %s: %w", o.WebhookTokenFile, err)
 		}
-		return fmt.Errorf("--kubeconfig: %w", err)
-	}
-	config.QPS, config.Burst = o.QPS, o.Burst
-	o.config = config
-	if o.kinds, err = workload.ReadFile(o.WorkloadKinds); err != nil {
-		return fmt.Errorf("--workload-kinds: %w", err)
-	}
-	if o.pathPrefix, err = readPathPrefix(o.WebhookTokenFile); err != nil {
-		return fmt.Errorf("--webhook-token-file: %w", err)
 	}
 	if o.CertDir == "" {
 		return nil
@@ -224,25 +234,32 @@ func (o *Options) Complete() error {
 	return nil
 }
 
-// readPathPrefix returns what the webhooks' paths start with, by the token in a file;
-// nothing, if none is given.
-func readPathPrefix(file string) (string, error) {
-	if file == "" {
-		return "", nil
+// pathPrefix is what the webhooks' paths start with, by the token; nothing for none.
+func (o *Options) pathPrefix() string {
+	if o.token == "" {
+		return ""
 	}
-	text, err := os.ReadFile(file)
+	return "/" + o.token
+}
+
+// restConfig says how to reach the cluster.
+func (o *Options) restConfig() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
+	if err != nil && o.Kubeconfig == "" {
+		return nil, fmt.Errorf("--kubeconfig: none given, and this is no pod with a service account: %w", err)
+	}
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("--kubeconfig: %w", err)
 	}
-	token := strings.TrimSpace(string(text))
-	if err := install.ValidateToken(token); err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
-	}
-	return "/" + token, nil
+	config.QPS, config.Burst = o.QPS, o.Burst
+	return config, nil
 }
 
 // Run runs the manager until the context ends, and then until it has drained.
-func (o *Options) Run(ctx context.Context) error {
+func (o *Options) Run(ctx context.Context) (err error) {
+	if o.config, err = o.restConfig(); err != nil {
+		return err
+	}
 	o.Log.apply(o.ErrOut)
 	running, err := o.newInstance()
 	if err != nil {

@@ -80,12 +80,12 @@ func (o *Options) register(i *instance) error {
 	if err != nil {
 		return err
 	}
-	if o.pathPrefix == "" {
+	if o.pathPrefix() == "" {
 		i.mgr.GetLogger().Info("the webhooks answer whoever reaches them: there is no --webhook-token-file")
 	}
 	if err := admission.Register(i.mgr, admission.Options{
 		Kinds: o.kinds, Owners: view, Nodes: view.Nodes, Authorize: o.Authorize, ReservationTTL: o.ReservationTTL, Clock: o.Clock,
-		PathPrefix: o.pathPrefix,
+		PathPrefix: o.pathPrefix(),
 	}); err != nil {
 		return err
 	}

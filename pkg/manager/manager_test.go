@@ -58,7 +58,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestFlags refuses what cannot be meant, and names the flag.
+// TestFlags refuses what cannot be meant, and names the flag, before it looks for a
+// cluster.
 func TestFlags(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"--namespace=A", `--namespace "A": want a namespace's name`},
@@ -71,15 +72,15 @@ func TestFlags(t *testing.T) {
 		{"--metrics-bind-address=8443", `--metrics-bind-address "8443": want HOST:PORT, :PORT or "0"`},
 		{"--log-format=xml", `--log-format "xml": want one of text, json`},
 		{"--kubeconfig=absent", "--kubeconfig: stat absent: no such file or directory"},
-		{"--kubeconfig=KUBECONFIG --workload-kinds=absent", "--workload-kinds: open absent: no such file or directory"},
-		{"--kubeconfig=KUBECONFIG --cert-dir=absent", "--cert-dir: stat absent/tls.crt: no such file or directory"},
-		{"--kubeconfig=KUBECONFIG --webhook-token-file=absent", "--webhook-token-file: open absent: no such file or directory"},
-		{"--kubeconfig=KUBECONFIG --webhook-token-file=/dev/null", "--webhook-token-file: /dev/null: webhook token, of 0 characters: want 64 hexadecimal digits"},
+		{"--workload-kinds=absent", "--workload-kinds: open absent: no such file or directory"},
+		{"--cert-dir=absent", "--cert-dir: stat absent/tls.crt: no such file or directory"},
+		{"--webhook-token-file=absent", "--webhook-token-file: open absent: no such file or directory"},
+		{"--webhook-token-file=/dev/null", "--webhook-token-file: /dev/null: webhook token, of 0 characters: want 64 hexadecimal digits"},
 		{"now", `unknown command "now" for "stowage-manager"`},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			cmd := manager.NewCommand(manager.Env{IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Clock: clock.RealClock{}})
-			cmd.SetArgs(strings.Fields(strings.ReplaceAll(test.args, "KUBECONFIG", cluster.Kubeconfig())))
+			cmd.SetArgs(strings.Fields(test.args))
 			if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != test.want {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
