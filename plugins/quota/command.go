@@ -9,6 +9,7 @@ import (
 
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/plugins/component"
 )
 
 const long = `
@@ -37,10 +38,8 @@ func NewCommand(env cli.Env) *cobra.Command {
 		newCreateCommand(env),
 		newSetCommand(env),
 		newVerifyCommand(env),
-		NewInstallCommand(env),
-		NewUninstallCommand(env),
-		NewStatusCommand(env),
 	)
+	cmd.AddCommand(component.Commands(env, cmd.Name())...)
 	return cmd
 }
 

@@ -1,4 +1,4 @@
-package quota_test
+package component_test
 
 import (
 	"fmt"
@@ -9,18 +9,33 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/plugins/component"
+	"github.com/stowage-dev/stowage/test/command"
 	"github.com/stowage-dev/stowage/test/lab"
 )
 
-// component runs install, uninstall or status, and returns the exit code, stdout
+func TestMain(m *testing.M) { command.Main(m) }
+
+// plugin is a plugin that has mounted the commands and nothing else.
+func plugin() command.Plugin {
+	return command.Plugin{Name: "quota", New: func(env cli.Env) *cobra.Command {
+		cmd := &cobra.Command{Use: "quota"}
+		cli.Prepare(cmd, env)
+		cmd.AddCommand(component.Commands(env, cmd.Name())...)
+		return cmd
+	}}
+}
+
+// run runs install, uninstall or status, and returns the exit code, stdout
 // and stderr.
-func component(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	result := plugin().RunAt(t, clock.RealClock{}, "", args...)
 	return result.Code, result.Stdout, result.Stderr
@@ -49,7 +64,7 @@ func TestInstallRefuses(t *testing.T) {
 		"system namespace": {[]string{"install", "--image=i", "-n=kube-system"}, "error: namespace \"kube-system\": want one of the component's own"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := component(t, test.args...)
+			code, stdout, stderr := run(t, test.args...)
 			if code != cli.ExitError || stdout != "" || !strings.HasPrefix(stderr, test.want) || strings.Count(stderr, "\n") > strings.Count(test.want, "\n")+1 {
 				t.Errorf("exit code %d, stdout %q, stderr:\n%swant:\n%s", code, stdout, stderr, test.want)
 			}
@@ -59,7 +74,7 @@ func TestInstallRefuses(t *testing.T) {
 
 // TestInstallManifests prints what would be applied, without a cluster.
 func TestInstallManifests(t *testing.T) {
-	code, stdout, stderr := component(t, "install", "--image=example.org/m:1", "--replicas=3", "-n=quotas", "--dry-run=client", "-o=yaml")
+	code, stdout, stderr := run(t, "install", "--image=example.org/m:1", "--replicas=3", "-n=quotas", "--dry-run=client", "-o=yaml")
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit code %d, stderr:\n%s", code, stderr)
 	}
@@ -134,7 +149,7 @@ func TestInstallLive(t *testing.T) {
 		{[]string{"uninstall", "--yes"}, 0, `(?s)validatingwebhookconfiguration.admissionregistration.k8s.io/stowage-quota deleted\n.*customresourcedefinition.apiextensions.k8s.io/bizgroupresourcequotas.stowage.dev kept, with every group in it; --purge deletes them\n.*`, ``},
 		{[]string{"uninstall", "--yes", "--purge"}, 0, `(?s).*customresourcedefinition.apiextensions.k8s.io/bizgroupresourcequotas.stowage.dev deleted\n.*`, ``},
 	} {
-		code, stdout, stderr := component(t, append(step.args, config)...)
+		code, stdout, stderr := run(t, append(step.args, config)...)
 		if code != step.code || !regexp.MustCompile(`^`+step.stdout+`$`).MatchString(stdout) || !regexp.MustCompile(`^`+step.stderr+`$`).MatchString(stderr) {
 			t.Fatalf("%v: exit code %d\n--- stdout\n%s--- stderr\n%s", step.args, code, stdout, stderr)
 		}
