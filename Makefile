@@ -29,6 +29,10 @@ test: lab-build ## Vet and run all tests; the first run builds the lab's control
 	$(GO) test -timeout 40m -p 1 $$($(GO) list ./test/... | grep -v /test/storm) # one control plane at a time
 	$(GO) test -timeout 20m ./test/storm # alone: what it measures is only as good as the machine is idle
 
+.PHONY: test-fast
+test-fast: ## Run the tests that need no control plane.
+	$(GO) test -short $$($(GO) list ./... | grep -v /test/)
+
 .PHONY: bench
 bench: build ## Measure the engine, then whole commands on a control plane (see docs/performance.md).
 	$(GO) test -run '^$$' -bench . -timeout 60m ./test/bench

@@ -15,6 +15,7 @@ import (
 )
 
 func TestUpAndDown(t *testing.T) {
+	lab.Alone(t)
 	root := t.TempDir()
 	kubeconfig := filepath.Join(root, ".lab", "kubeconfig")
 	t.Cleanup(func() { // what a failure below leaves

@@ -62,9 +62,7 @@ func readToken(t *testing.T) string {
 
 // TestApplyAndRemove goes through the life of an installation.
 func TestApplyAndRemove(t *testing.T) {
-	if err := cluster.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	reset(t)
 	if err := cluster.CreateAll(t.Context(), build.Node("node").Capacity("cpu=8,memory=16Gi,pods=20").Obj()); err != nil {
 		t.Fatal(err)
 	}
@@ -203,9 +201,7 @@ func TestApplyAndRemove(t *testing.T) {
 
 // TestNotStarting installs where nothing can run: there is no node.
 func TestNotStarting(t *testing.T) {
-	if err := cluster.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	reset(t)
 	objects, err := install.Objects(options())
 	if err != nil {
 		t.Fatal(err)
@@ -229,9 +225,7 @@ func TestNotStarting(t *testing.T) {
 
 // TestForeignNamespace installs into a namespace that was there before.
 func TestForeignNamespace(t *testing.T) {
-	if err := cluster.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	reset(t)
 	if err := cluster.CreateAll(t.Context(), build.Namespace(install.DefaultNamespace, "team=platform")); err != nil {
 		t.Fatal(err)
 	}
@@ -251,9 +245,7 @@ func TestForeignNamespace(t *testing.T) {
 
 // TestRights asks the API server what the component may do.
 func TestRights(t *testing.T) {
-	if err := cluster.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	reset(t)
 	apply(t, options(), install.ApplyOptions{})
 	const own = install.DefaultNamespace
 	for _, check := range []struct {

@@ -32,6 +32,15 @@ var cluster *lab.Lab
 
 func TestMain(m *testing.M) { lab.Main(m, &cluster, lab.Options{}) }
 
+// reset empties the lab, which the test needs.
+func reset(t *testing.T) {
+	t.Helper()
+	lab.Needed(t)
+	if err := cluster.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // request is one request to the API server, sent as a dry run.
 type request struct {
 	name string
@@ -144,9 +153,7 @@ func TestDownBlocksOnlyGrowth(t *testing.T) {
 // begin empties the lab and creates what the requests are about.
 func begin(t *testing.T) dynamic.Interface {
 	t.Helper()
-	if err := cluster.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	reset(t)
 	objects := []runtime.Object{
 		build.Namespace("strict", stowagev1alpha1.RequireGroupLabel+"=true"),
 		build.Namespace(install.DefaultNamespace, ""),

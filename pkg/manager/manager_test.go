@@ -100,6 +100,7 @@ type replica struct {
 // the API server finds by the component's Service and trusts by the certificates
 // that they made.
 func TestInCluster(t *testing.T) {
+	lab.Needed(t)
 	host := hostAddress(t)
 	client := cluster.Client()
 	installWithoutPods(t)

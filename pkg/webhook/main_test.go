@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 // returns an administrator's client.
 func newClient(t *testing.T, endpoint install.Endpoint) client.WithWatch {
 	t.Helper()
+	lab.Needed(t)
 	if endpoint.URL == "" {
 		endpoint.URL = "https://127.0.0.1:1" // nobody is there
 	}

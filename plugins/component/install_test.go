@@ -120,15 +120,7 @@ func TestInstallManifests(t *testing.T) {
 
 // TestInstallLive installs into a real control plane, looks, and uninstalls.
 func TestInstallLive(t *testing.T) {
-	cluster, err := lab.Start(t.Context(), lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := lab.New(t, lab.Options{})
 	if err := cluster.CreateAll(t.Context(), build.Node("node").Capacity("cpu=8,memory=16Gi,pods=20").Obj()); err != nil {
 		t.Fatal(err)
 	}

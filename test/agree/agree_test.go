@@ -41,9 +41,6 @@ func fromEnvironment(name string, otherwise int) int {
 
 // TestAgree compares the kept cases and generated ones on a control plane.
 func TestAgree(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a control plane, which -short asks to do without")
-	}
 	w := newWorld(t)
 	t.Run("kept", func(t *testing.T) { keptOnLab(t, w) })
 	t.Run("generated", func(t *testing.T) { generated(t, w, *podsFlag, uint64(*seedFlag)) })
@@ -55,25 +52,18 @@ const testUser = "agree"
 // newWorld starts a control plane for the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Options{
+	l := lab.New(t, lab.Options{
 		Without: []lab.Component{lab.ControllerManager, lab.Kwok},
 		ExtraArgs: map[lab.Component]map[string]string{
 			// Nobody would take off the finalizers that the last one puts on.
 			lab.APIServer: {"disable-admission-plugins": "ServiceAccount,TaintNodesByCondition,StorageObjectInUseProtection"},
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	config := l.RESTConfig()
 	config.Impersonate = rest.ImpersonationConfig{UserName: testUser, Groups: []string{"system:masters"}}
 	config.WarningHandler = rest.NoWarnings{}
 	w := &world{lab: l, config: config, kinds: loadedKinds(), defined: map[string]snapshot.Object{}, live: map[string]snapshot.Object{}}
+	var err error
 	if w.typed, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,7 @@ func eventually(t *testing.T, what string, done wait.ConditionWithContextFunc) {
 // known to their controller.
 func fleet(t *testing.T, nodes []string, objects ...runtime.Object) {
 	t.Helper()
+	lab.Needed(t)
 	if err := cluster.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}

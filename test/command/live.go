@@ -29,16 +29,7 @@ type Live struct {
 // Start starts a control plane, which ends with the test.
 func (p Plugin) Start(t *testing.T) Live {
 	t.Helper()
-	cluster, err := lab.Start(t.Context(), lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return Live{T: t, Plugin: p, Cluster: cluster}
+	return Live{T: t, Plugin: p, Cluster: lab.New(t, lab.Options{})}
 }
 
 // Sub runs a part of the test.

@@ -8,6 +8,9 @@
 //
 //	func TestMain(m *testing.M) { lab.Main(m, &cluster, lab.Options{}) }
 //
+// A package of which only a test or two need one has them call New. With -short no lab is started, and what needs
+// one is skipped. Tests of other packages wait for their turn: one test has a lab at a time.
+//
 // # What a lab is
 //
 // A lab is a directory. It holds kwokctl's work directory, etcd's data, the certificates, the logs, the

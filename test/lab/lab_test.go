@@ -108,6 +108,7 @@ func TestAPIServerAndEtcdRestart(t *testing.T) {
 }
 
 func TestUnknownComponent(t *testing.T) {
+	lab.Needed(t)
 	err := cluster.Stop(t.Context(), "kubelet")
 	if err == nil || !strings.Contains(err.Error(), `"kubelet"`) {
 		t.Errorf("Stop(kubelet) = %v, want an error that names it", err)
@@ -172,6 +173,7 @@ func TestResetLeavesOnlyTheSystem(t *testing.T) {
 }
 
 func TestWithoutSchedulerAndControllerManager(t *testing.T) {
+	lab.Needed(t)
 	l, err := lab.Start(t.Context(), lab.Options{Without: []lab.Component{lab.Scheduler, lab.ControllerManager}})
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +198,7 @@ func TestWithoutSchedulerAndControllerManager(t *testing.T) {
 }
 
 func TestSchedulerConfig(t *testing.T) {
+	lab.Needed(t)
 	path := filepath.Join(t.TempDir(), "scheduler.yaml")
 	config := "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nprofiles:\n- schedulerName: other\n"
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -222,6 +225,7 @@ func TestSchedulerConfig(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	lab.Needed(t)
 	l, err := lab.Start(t.Context(), lab.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +244,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 func TestDetachAndRemove(t *testing.T) {
+	lab.Needed(t)
 	dir := filepath.Join(t.TempDir(), "detached")
 	l, err := lab.Start(t.Context(), lab.Options{Dir: dir})
 	if err != nil {
@@ -320,6 +325,7 @@ func ownLab() int {
 // startOwner starts a child process that owns a lab, and returns the lab's directory.
 func startOwner(t *testing.T) (child *exec.Cmd, dir string) {
 	t.Helper()
+	lab.Needed(t)
 	child = exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), childEnv+"=1")
 	child.Stderr = os.Stderr
@@ -425,6 +431,7 @@ func inventory(t *testing.T) map[string][]string {
 
 func reset(t *testing.T) {
 	t.Helper()
+	lab.Needed(t)
 	if err := cluster.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -84,17 +84,22 @@ func root() string {
 
 // lockStarts lets one lab start at a time among this user's processes.
 func lockStarts(ctx context.Context) (unlock func(), err error) {
+	return lockFile(ctx, "start.lock")
+}
+
+// lockFile waits for the lock of a file in root.
+func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 	if err := os.MkdirAll(root(), 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(root(), "start.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(filepath.Join(root(), name), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = poll(ctx, func(context.Context) (bool, error) { return tryLock(file), nil })
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("lab: another start holds %s: %w", file.Name(), err)
+		return nil, fmt.Errorf("lab: another process holds %s: %w", file.Name(), err)
 	}
 	return func() { file.Close() }, nil
 }

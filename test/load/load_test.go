@@ -118,6 +118,7 @@ func TestProgress(t *testing.T) {
 }
 
 func TestForbiddenKindsAreMissing(t *testing.T) {
+	lab.Needed(t)
 	ctx := t.Context()
 	limited := rest.CopyConfig(cluster.RESTConfig())
 	limited.Impersonate = rest.ImpersonationConfig{UserName: "limited", Groups: []string{"system:authenticated"}}
@@ -163,6 +164,7 @@ func TestForbiddenKindsAreMissing(t *testing.T) {
 }
 
 func TestKindsLimitTheLoad(t *testing.T) {
+	lab.Needed(t)
 	s, err := load.Live(t.Context(), cluster.RESTConfig(), load.Options{Kinds: []string{"namespaces"}})
 	if err != nil {
 		t.Fatal(err)
@@ -190,6 +192,7 @@ func TestFinished(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	lab.Needed(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := load.Live(ctx, cluster.RESTConfig(), load.Options{}); !errors.Is(err, context.Canceled) {
@@ -208,6 +211,7 @@ func TestUnreachable(t *testing.T) {
 // resetAfter empties the cluster at the test's end.
 func resetAfter(t *testing.T) {
 	t.Helper()
+	lab.Needed(t)
 	t.Cleanup(func() {
 		if err := cluster.Reset(context.Background()); err != nil {
 			t.Error(err)

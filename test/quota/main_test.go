@@ -118,6 +118,7 @@ func newWorld(t *testing.T) *world {
 // newWorldWith is for a test that runs alone, with the component as opts say.
 func newWorldWith(t *testing.T, opts rig.Options) *world {
 	t.Helper()
+	lab.Needed(t)
 	w := &world{t: t, rig: start(t, opts), ns: "t-" + rand.String(6), warnings: &warnings{}}
 	w.rig.Attach(t)
 	w.Client = newClient(t, cluster.RESTConfig(), w.warnings)

@@ -167,9 +167,7 @@ type hours struct {
 
 // TestHours compares the hours that ledgers count with a log of what happened; see package storm.
 func TestHours(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a control plane and minutes, which -short asks to do without")
-	}
+	lab.Needed(t)
 	h := startHours(t)
 	lasts := time.Duration(*minutes * float64(time.Minute))
 	start := time.Now()

@@ -27,9 +27,7 @@ const clients = 64
 
 // TestStorm is the storm; see package storm.
 func TestStorm(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a control plane and minutes, which -short asks to do without")
-	}
+	lab.Needed(t)
 	s := startStorm(t)
 	s.blow(time.Duration(*minutes * float64(time.Minute)))
 	s.calmDown()

@@ -17,6 +17,7 @@ import (
 // PreferNoSchedule, NoSchedule and NoExecute in turn, with a pod made at each step;
 // then comes a pod with the toleration. Each change is planned, made and compared.
 func TestThreeSteps(t *testing.T) {
+	lab.Needed(t)
 	rig, err := newRig(t.Context(), cluster)
 	if err != nil {
 		t.Fatal(err)

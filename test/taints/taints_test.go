@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 
 // TestAgree compares plans with what the controllers do in generated worlds.
 func TestAgree(t *testing.T) {
+	lab.Needed(t)
 	rig, err := newRig(t.Context(), cluster)
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +62,7 @@ func TestAgree(t *testing.T) {
 
 // TestComparisons says why no generated pod has a toleration by comparison.
 func TestComparisons(t *testing.T) {
+	lab.Needed(t)
 	for _, operator := range []corev1.TolerationOperator{corev1.TolerationOpGt, corev1.TolerationOpLt} {
 		pod := build.Pod(metav1.NamespaceDefault, "compares").With(func(p *corev1.Pod) {
 			p.Spec.Tolerations = []corev1.Toleration{{Key: "k", Operator: operator, Value: "1"}}

@@ -101,6 +101,7 @@ func take(t *testing.T, kubes []kubernetes.Interface, c contender, create creato
 
 func connectTest(t *testing.T) []kubernetes.Interface {
 	t.Helper()
+	lab.Needed(t)
 	kubes, err := connect()
 	if err != nil {
 		t.Fatal(err)
@@ -350,6 +351,7 @@ func sizeStep(n int) int {
 
 // TestTreeCommand measures `kubectl quota tree` on a snapshot of groups.
 func TestTreeCommand(t *testing.T) {
+	lab.Needed(t)
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "kubectl-quota")
 	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/stowage-dev/stowage/cmd/kubectl-quota").CombinedOutput(); err != nil {
