@@ -31,8 +31,14 @@ func (c Change) Growth(group *Group) corev1.ResourceList {
 }
 
 func (c Change) options(group *Group) Options {
-	return Options{Surge: group.Spec.Surge == stowagev1alpha1.SurgeCount, Nodes: c.Nodes}
+	return Options{Surge: countsSurge(group), Nodes: c.Nodes}
 }
+
+// countsSurge says whether the group is charged for what rolling updates may add.
+func countsSurge(group *Group) bool { return group.Spec.Surge == stowagev1alpha1.SurgeCount }
+
+// ties says whether the change ties the workload to a group that it was not tied to.
+func (c Change) ties() bool { return c.Old == nil || c.Old.Group != c.New.Group }
 
 // before is what the workload charged the group.
 func (c Change) before(group *Group, opts Options) corev1.ResourceList {
@@ -49,27 +55,43 @@ const mostKeys = 64
 // CheckWorkload judges a workload's change by what its group has left. What does
 // not grow is allowed, whatever the group's state.
 func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
-	check := newCheck(c.New.Group, objectName(c.New))
 	if c.New.Group == "" {
-		return check
+		return LetBy(c.New)
 	}
 	group := t.Group(c.New.Group)
 	if group == nil {
-		if c.Old == nil || c.Old.Group != c.New.Group || len(Increase(Charge(c.Old, Options{Nodes: c.Nodes}), Charge(c.New, Options{Nodes: c.Nodes}))) > 0 {
-			refuse(check, "label %s: there is no group %q%s", stowagev1alpha1.GroupLabel, c.New.Group, nearest.DidYouMean(c.New.Group, t.Names()))
-		}
-		return check
+		return t.checkMissing(c)
 	}
+	return t.checkGroup(c, group, c.Growth(group))
+}
+
+// LetBy is the verdict on a workload of which quota has nothing to say.
+func LetBy(w *workload.Workload) *reportv1alpha1.QuotaCheck {
+	return newCheck(w.Group, objectName(w))
+}
+
+// checkMissing judges the change of a workload whose group is not there: it may stay
+// and shrink.
+func (t *Tree) checkMissing(c Change) *reportv1alpha1.QuotaCheck {
+	check := LetBy(c.New)
+	if c.ties() || c.grows() {
+		refuse(check, "label %s: there is no group %q%s", stowagev1alpha1.GroupLabel, c.New.Group, nearest.DidYouMean(c.New.Group, t.Names()))
+	}
+	return check
+}
+
+// checkGroup judges the change of a workload by what its group has left for growth.
+func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *reportv1alpha1.QuotaCheck {
+	check := LetBy(c.New)
 	for _, set := range c.New.PodSets {
 		if other := set.Template.Labels[stowagev1alpha1.GroupLabel]; other != "" && other != c.New.Group {
 			refuse(check, "group %s: the pod template's label %s names %s: name the same group there, or none", group.Name, stowagev1alpha1.GroupLabel, other)
 			break
 		}
 	}
-	for _, line := range c.newlyUnset(group) {
+	for _, line := range c.newlyUnset(group, growth) {
 		refuse(check, "group %s: %s", group.Name, line)
 	}
-	growth := c.Growth(group)
 	if len(growth) > mostKeys {
 		refuse(check, "the workload charges %d keys: want at most %d, its containers ask for too many resources", len(growth), mostKeys)
 		return check
@@ -86,9 +108,9 @@ func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
 
 // newlyUnset names what the change's workload leaves out although the group limits
 // it, unless it left that out before and does not grow.
-func (c Change) newlyUnset(group *Group) []string {
+func (c Change) newlyUnset(group *Group, growth corev1.ResourceList) []string {
 	lines := unset(c.New, group.Spec.Hard)
-	if c.Old == nil || c.Old.Group != c.New.Group || len(c.Growth(group)) > 0 {
+	if c.ties() || len(growth) > 0 {
 		return lines
 	}
 	before := unset(c.Old, group.Spec.Hard)

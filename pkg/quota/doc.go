@@ -24,8 +24,25 @@
 // been seen only moves forward, over restarts and changes of leader too, because
 // the status says how far each kind had been seen when it was counted.
 //
+// # Admission
+//
+// A Judge decides about one request to change a workload, in two steps. First it asks
+// what has to be asked of the cluster and of who requests (Questions), and only that:
+// is the object part of a counted workload, does its namespace demand a group, may the
+// requester charge it. What comes out is a Case, which knows everything but what the
+// group has left. Then Case.By judges by a state of the groups, as often as there is a
+// newer one. The ways through it:
+//
+//	part      of a counted workload: only its owner's controller makes it, or makes it
+//	          larger (CheckPart)
+//	untied    to any group: let by, unless the namespace demands one (CheckUngrouped)
+//	template  of what is charged when it is made: must name the group (CheckTemplate)
+//	tied      to a group: by what the group has left for its growth (CheckWorkload)
+//
+// What a counted workload let go was charged as that: it counts as new.
+//
 // # One rule, one place
 //
-// The webhook, the controller, the scheduler and `kubectl quota check` decide by
-// this package. It is pure: values in, values out; no client, no clock.
+// The webhook, the controller and `kubectl quota check` decide by this package. It is
+// pure: values in, values out; no client, no clock.
 package quota

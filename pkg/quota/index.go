@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -123,7 +122,7 @@ func (ix *Index) RemoveNode(name string) {
 func (ix *Index) recountPerNode() (found bool) {
 	for _, members := range ix.groups {
 		for _, e := range members {
-			if slices.ContainsFunc(e.PodSets, func(set workload.PodSet) bool { return set.PerNode }) {
+			if e.PerNode() {
 				clear(e.charges)
 				found = true
 			}
@@ -185,21 +184,17 @@ func (ix *Index) Len(group *Group) int {
 }
 
 func (ix *Index) charge(e *entry, group *Group) corev1.ResourceList {
-	surge := group.Spec.Surge == stowagev1alpha1.SurgeCount
+	surge := countsSurge(group)
 	charge, ok := e.charges[surge]
 	if !ok {
-		charge = Charge(e.Workload, Options{Surge: surge, Nodes: ix.nodesFor(e)})
+		opts := Options{Surge: surge}
+		if e.PerNode() {
+			opts.Nodes = ix.Nodes()
+		}
+		charge = Charge(e.Workload, opts)
 		e.charges[surge] = charge
 	}
 	return charge
-}
-
-// nodesFor returns the nodes where the workload's charge depends on them.
-func (ix *Index) nodesFor(e *entry) []*corev1.Node {
-	if slices.ContainsFunc(e.PodSets, func(set workload.PodSet) bool { return set.PerNode }) {
-		return ix.Nodes()
-	}
-	return nil
 }
 
 // counted says whether the object charges its group itself: it has pods, and no

@@ -6,11 +6,17 @@ import (
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
-// CheckUngrouped judges a workload without a group in a namespace that demands one
-// (stowage.dev/require-biz-group=true): what had none before may stay, and shrink.
+// RequiresGroup says whether a namespace of these labels demands that each of its
+// workloads has a group.
+func RequiresGroup(labels map[string]string) bool {
+	return labels[stowagev1alpha1.RequireGroupLabel] == "true"
+}
+
+// CheckUngrouped judges a workload without a group in a namespace that demands one. A
+// workload that had no group before may stay as it is, or become smaller.
 func CheckUngrouped(c Change) *reportv1alpha1.QuotaCheck {
 	check := newCheck("", objectName(c.New))
-	if c.Old == nil || c.Old.Group != "" || c.grows() {
+	if c.ties() || c.grows() {
 		refuse(check, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
 			c.New.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel)
 	}
@@ -18,16 +24,16 @@ func CheckUngrouped(c Change) *reportv1alpha1.QuotaCheck {
 }
 
 // CheckPart judges what somebody other than its controller does with a part of the
-// workload maker, which is charged for it: it may not be made so, nor grow. A forged
-// owner buys nothing. owner is the kind of the part's owner.
-func CheckPart(c Change, owner *workload.Kind, maker *workload.Workload) *reportv1alpha1.QuotaCheck {
+// workload charged, which is charged for it: nobody else may make such a part, or make
+// it larger. A forged owner buys nothing. owner is the kind of the part's owner.
+func CheckPart(c Change, owner *workload.Kind, charged *workload.Workload) *reportv1alpha1.QuotaCheck {
 	check := newCheck("", objectName(c.New))
 	switch {
 	case c.Old == nil || c.Old.Owner == nil || c.Old.Owner.UID != c.New.Owner.UID:
 		refuse(check, "metadata.ownerReferences: only the controller of %s makes its %s: remove the owner reference",
 			owner.GroupResource(), c.New.Kind.GroupResource())
 	case c.grows():
-		refuse(check, "%s: is part of %s, which charges group %s for it: change that instead", c.New, maker, maker.Group)
+		refuse(check, "%s: is part of %s, which charges group %s for it: change that instead", c.New, charged, charged.Group)
 	}
 	return check
 }
@@ -55,6 +61,12 @@ func RefuseUse(check *reportv1alpha1.QuotaCheck, who, namespace string) {
 	*check = *newCheck(check.Group, check.Object)
 	refuse(check, `group %s: %s may not charge it from namespace %s: have %s added to the group's spec.allow.namespaces, or the verb "use" on %s/%s granted`,
 		check.Group, who, namespace, namespace, stowagev1alpha1.BizGroupResourceQuotaResource, check.Group)
+}
+
+// warnUse warns that it is not known who may charge the group from the namespace.
+func warnUse(check *reportv1alpha1.QuotaCheck, namespace string) {
+	warn(check, `group %s: its spec.allow.namespaces does not have %s, and a dump does not say who has the verb "use" on %s/%s: without it, this is refused`,
+		check.Group, namespace, stowagev1alpha1.BizGroupResourceQuotaResource, check.Group)
 }
 
 // Warn turns a refusal into warnings of its reasons, each after prefix.

@@ -45,7 +45,7 @@ func (d *decider) autoscaler(ctx context.Context, req *admission.Request) (*repo
 	if kind == nil {
 		return nil, nil
 	}
-	check, err := d.atMost(ctx, kind, types.NamespacedName{Namespace: req.Namespace, Name: target.Name}, after.Spec.MaxReplicas)
+	check, err := d.atMost(ctx, req, kind, types.NamespacedName{Namespace: req.Namespace, Name: target.Name}, after.Spec.MaxReplicas)
 	if err != nil {
 		return &reportv1alpha1.QuotaCheck{Allowed: true, Warnings: []string{fmt.Sprintf("spec.maxReplicas: whether %d will fit is not known: %v", after.Spec.MaxReplicas, err)}}, nil
 	}
@@ -53,13 +53,13 @@ func (d *decider) autoscaler(ctx context.Context, req *admission.Request) (*repo
 }
 
 // atMost judges a workload with the number of replicas that an autoscaler may give it.
-func (d *decider) atMost(ctx context.Context, kind *workload.Kind, name types.NamespacedName, replicas int32) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) atMost(ctx context.Context, req *admission.Request, kind *workload.Kind, name types.NamespacedName, replicas int32) (*reportv1alpha1.QuotaCheck, error) {
 	change, err := d.resized(ctx, kind, name, nil, replicas)
 	if change == nil || err != nil || change.New.Group == "" {
 		return nil, err
 	}
-	maker, err := d.maker(ctx, change.New)
-	if maker != nil || err != nil {
+	owner, err := d.judgeOf(req).CountedOwner(ctx, change.New)
+	if owner != nil || err != nil {
 		return nil, err
 	}
 	return d.ledger.judgeLive(ctx, change.New.Group, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {

@@ -3,10 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"slices"
 
-	admissionv1 "k8s.io/api/admission/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,7 +15,6 @@ import (
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
-	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // decider judges admission requests.
@@ -42,39 +38,28 @@ func decode(raw runtime.RawExtension, field string) (*unstructured.Unstructured,
 	return obj, nil
 }
 
-// charge admits a workload's change by what it makes the group of the new workload
-// grow. base is the version of the object that is changed; empty for a creation.
-func (d *decider) charge(ctx context.Context, req *admission.Request, change quota.Change, base string) (*reportv1alpha1.QuotaCheck, error) {
-	change.Nodes = d.nodesFor(change)
-	name := change.New.Group
-	ties := change.Old == nil || change.Old.Group != name
-	authorized := true
-	if known := d.ledger.groups.get(name); ties || known == nil || len(change.Growth(known)) > 0 {
-		var err error
-		if authorized, err = d.mayCharge(ctx, req, change.New); err != nil {
-			return nil, err
-		}
+// byGroup answers with a case's verdict by the state of its group, in which what the
+// workload grows is reserved. base is the version of the object that is changed; empty
+// for a creation.
+func (d *decider) byGroup(ctx context.Context, req *admission.Request, c *quota.Case, object stowagev1alpha1.ObjectReference, base string) (*reportv1alpha1.QuotaCheck, error) {
+	if c == nil {
+		return nil, nil
 	}
-	object := change.New.Reference()
-	return d.settle(ctx, req, name, subject{req.UID, object.UID, base}, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
-		check, group := tree.CheckWorkload(change), tree.Group(name)
-		if group == nil {
-			return check, nil
+	if c.Group == "" {
+		return c.By(nil).QuotaCheck, nil
+	}
+	return d.reserve(ctx, req, c.Group, subject{req.UID, object.UID, base}, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
+		check := c.By(tree)
+		if len(check.Growth) == 0 {
+			return check.QuotaCheck, nil
 		}
-		growth := change.Growth(group)
-		if (ties || len(growth) > 0) && !authorized && !quota.Allows(group, change.New.Namespace) {
-			quota.RefuseUse(check, requester(req), req.Namespace)
-			return check, nil
-		}
-		if len(growth) == 0 {
-			return check, nil
-		}
-		return check, d.reservation(req, object, base, growth)
+		return check.QuotaCheck, d.reservation(req, object, base, check.Growth.DeepCopy())
 	})
 }
 
-// settle judges, and reserves what is needed unless the request is a dry run.
-func (d *decider) settle(ctx context.Context, req *admission.Request, group string, subject subject, judge judge) (*reportv1alpha1.QuotaCheck, error) {
+// reserve judges by a state of the group, in which what is needed is reserved unless the
+// request is a dry run.
+func (d *decider) reserve(ctx context.Context, req *admission.Request, group string, subject subject, judge judge) (*reportv1alpha1.QuotaCheck, error) {
 	if isDryRun(req) {
 		return d.ledger.judgeLive(ctx, group, judge)
 	}
@@ -92,59 +77,3 @@ func (d *decider) reservation(req *admission.Request, object stowagev1alpha1.Obj
 		Expiry:              metav1.NewMicroTime(d.Clock.Now().Add(d.ReservationTTL)),
 	}
 }
-
-// nodesFor returns the nodes where the change's charge depends on them.
-func (d *decider) nodesFor(change quota.Change) []*corev1.Node {
-	for _, w := range []*workload.Workload{change.Old, change.New} {
-		if w != nil && slices.ContainsFunc(w.PodSets, func(set workload.PodSet) bool { return set.PerNode }) {
-			return d.Nodes()
-		}
-	}
-	return nil
-}
-
-// mayCharge says whether the requester may charge the workload's group, as far as is
-// known: the group may say so itself when it is judged by.
-func (d *decider) mayCharge(ctx context.Context, req *admission.Request, w *workload.Workload) (bool, error) {
-	if !d.Authorize {
-		return true, nil
-	}
-	if isClusterController(req.UserInfo) {
-		if acts, err := d.actsForOthers(ctx, req, w); acts || err != nil {
-			return acts, err
-		}
-	}
-	if group := d.ledger.groups.get(w.Group); group != nil && quota.Allows(group, w.Namespace) {
-		return true, nil
-	}
-	return d.access.mayUse(ctx, req.UserInfo, w.Group)
-}
-
-// actsForOthers says whether a controller changes what was admitted, or makes what
-// the template of an object says that was admitted to the same group (a CronJob's
-// Jobs).
-func (d *decider) actsForOthers(ctx context.Context, req *admission.Request, w *workload.Workload) (bool, error) {
-	if req.Operation == admissionv1.Update || w.Owner == nil {
-		return req.Operation == admissionv1.Update, nil
-	}
-	kind := d.Kinds.Of(workload.OwnerKind(w.Owner))
-	if kind == nil || kind.Template == "" || !d.Kinds.Makes(kind.GroupKind(), w.Kind.GroupKind()) {
-		return false, nil
-	}
-	owner := d.seenOwner(w.Namespace, w.Owner)
-	if owner == nil || owner.Group != w.Group {
-		var err error
-		if owner, err = d.readOwner(ctx, w.Namespace, w.Owner); owner == nil || err != nil {
-			return false, err
-		}
-	}
-	return owner.Group == w.Group, nil
-}
-
-// isClusterController says whether the user is a part of the control plane.
-func isClusterController(user authenticationv1.UserInfo) bool {
-	return user.Username == "system:kube-controller-manager" || slices.Contains(user.Groups, "system:serviceaccounts:"+metav1.NamespaceSystem)
-}
-
-// requester names who asks.
-func requester(req *admission.Request) string { return "user " + req.UserInfo.Username }

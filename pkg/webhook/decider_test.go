@@ -83,6 +83,8 @@ func resourceNamed(group, version, resource string) metav1.GroupVersionResource 
 var (
 	deployments = resourceNamed("apps", "v1", "deployments")
 	replicaSets = resourceNamed("apps", "v1", "replicasets")
+	pods        = resourceNamed("", "v1", "pods")
+	cronJobs    = resourceNamed("batch", "v1", "cronjobs")
 	bizrqs      = resourceNamed(stowagev1alpha1.GroupName, "v1alpha1", stowagev1alpha1.BizGroupResourceQuotaResource)
 )
 

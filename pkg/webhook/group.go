@@ -81,7 +81,7 @@ func (d *decider) putGroup(ctx context.Context, req *admission.Request, before, 
 		check, _ := judge(quota.NewTree(nil))
 		return check, nil
 	}
-	return d.settle(ctx, req, parent, subject{req.UID, object.UID, base}, judge)
+	return d.reserve(ctx, req, parent, subject{req.UID, object.UID, base}, judge)
 }
 
 // family is a group and its children, live.

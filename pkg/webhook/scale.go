@@ -36,31 +36,11 @@ func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1a
 	if change == nil || err != nil {
 		return nil, err
 	}
-	maker, err := d.maker(ctx, change.New)
+	c, err := d.judgeOf(req).Scale(ctx, *change)
 	if err != nil {
 		return nil, err
 	}
-	if maker != nil {
-		return d.scaledChild(ctx, req, change, maker)
-	}
-	if change.New.Group == "" {
-		required, err := d.requiresGroup(ctx, req.Namespace)
-		if !required || err != nil {
-			return nil, err
-		}
-		return quota.CheckUngrouped(*change), nil
-	}
-	return d.charge(ctx, req, *change, before.ResourceVersion)
-}
-
-// scaledChild judges that a part of maker is scaled up: its own controller may.
-func (d *decider) scaledChild(ctx context.Context, req *admission.Request, change *quota.Change, maker *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	owner := d.Kinds.Of(workload.OwnerKind(change.New.Owner))
-	controls, err := d.access.controls(ctx, req.UserInfo, owner)
-	if controls || err != nil {
-		return nil, err
-	}
-	return quota.CheckPart(*change, owner, maker), nil
+	return d.byGroup(ctx, req, c, change.New.Reference(), before.ResourceVersion)
 }
 
 // resized is the change of a live workload's replicas, from those that it has where

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -86,6 +87,33 @@ func (k *Kind) TemplateGroup(obj runtime.Object) (group string, ok bool, err err
 			stowagev1alpha1.GroupLabel, typeName(value))
 	}
 	return group, true, nil
+}
+
+// Made is one object as the template of obj says, an object of kind (Kind.Template), of
+// the first kind that it makes and with its namespace and name; nil where that kind is not
+// in the table. Errors name the field in the template.
+func (ks *Kinds) Made(kind *Kind, obj runtime.Object) (*Workload, error) {
+	if kind.Template == "" || len(kind.Makes) == 0 {
+		return nil, nil
+	}
+	of := ks.Of(schema.ParseGroupKind(kind.Makes[0]))
+	if of == nil {
+		return nil, nil
+	}
+	content, err := toPlace(obj)
+	if err != nil {
+		return nil, err
+	}
+	template, err := content.object(kind.Template)
+	if err != nil {
+		return nil, err
+	}
+	made := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(template)}
+	if accessor, ok := obj.(metav1.Object); ok {
+		made.SetNamespace(accessor.GetNamespace())
+		made.SetName(accessor.GetName())
+	}
+	return of.Read(made)
 }
 
 // toPlace is obj as decoded JSON.

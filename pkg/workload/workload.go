@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -74,4 +76,16 @@ func (w *Workload) SameOwner(other *Workload) bool {
 		return w.Owner == other.Owner
 	}
 	return w.Owner.UID == other.Owner.UID
+}
+
+// IsNamed says whether w is what an owner reference of an object in the namespace
+// names, but for its UID.
+func (w *Workload) IsNamed(namespace string, ref *metav1.OwnerReference) bool {
+	return w.Namespace == namespace && w.Name == ref.Name && w.Kind.GroupKind() == OwnerKind(ref)
+}
+
+// PerNode says whether w has a pod on each eligible node, so that what it charges
+// depends on the nodes.
+func (w *Workload) PerNode() bool {
+	return slices.ContainsFunc(w.PodSets, func(set PodSet) bool { return set.PerNode })
 }

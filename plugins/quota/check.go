@@ -146,7 +146,7 @@ func (o *checkOptions) run(ctx context.Context) error {
 	if o.target != "" {
 		found, err := w.findScalable(o.target, orDefault(o.namespace))
 		if err == nil {
-			found, err = found.scaled(o.replicas)
+			found, err = found.scaledTo(o.replicas)
 		}
 		if err != nil {
 			return err

@@ -6,7 +6,8 @@
 // workloads that charge them. The core judges, counts and reports; a report is drawn
 // here or printed by kubectl's printers.
 // This package decides nothing about quota: `kubectl quota check` refuses what the
-// admission webhook refuses, because both call the same function.
+// admission webhook refuses, because both ask the same quota.Judge, and only answer its
+// questions by what they know.
 //
 // Commands that read work on a dump as on a cluster. Commands that write (create,
 // set) show what they will do, judge it as the webhook will, and ask.

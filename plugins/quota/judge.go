@@ -3,21 +3,19 @@ package quota
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -27,12 +25,12 @@ type judge struct {
 	// mayUse says whether the user has the right to use a group; nil where nobody
 	// can be asked.
 	mayUse func(ctx context.Context, group string) (bool, error)
-	// admitted are the workloads as changes before left them; nil when deleted.
-	admitted map[string]*workload.Workload
+	// admitted are the workloads' objects as changes before left them; nil when deleted.
+	admitted map[string]snapshot.Object
 }
 
 func newJudge(w *world, mayUse func(ctx context.Context, group string) (bool, error)) *judge {
-	return &judge{world: w, mayUse: mayUse, admitted: map[string]*workload.Workload{}}
+	return &judge{world: w, mayUse: mayUse, admitted: map[string]snapshot.Object{}}
 }
 
 // judge returns the verdict on what op would do with the subject; op is empty for
@@ -121,167 +119,105 @@ func (j *judge) charge(name string, before, after corev1.ResourceList) {
 	j.world.tree.Put(group)
 }
 
-// judgeWorkload takes the ways of the admission webhook (package webhook).
+// judgeWorkload judges as the admission webhook does: by the same quota.Judge.
 func (j *judge) judgeWorkload(ctx context.Context, s subject, op operation) (*reportv1alpha1.QuotaCheck, error) {
-	w, err := s.kind.Read(s.object)
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: %w", s.kind.Kind, s.object.GetName(), err)
-	}
-	old, err := j.existing(s)
+	before := j.existing(s)
+	change, err := readChange(s, before)
 	if err != nil {
 		return nil, err
 	}
-	if op, err = op.of(s.kind.GroupResource().String(), w.Name, old != nil); err != nil {
+	if op, err = op.of(s.kind.GroupResource().String(), s.object.GetName(), before != nil); err != nil {
 		return nil, err
 	}
 	if op == opDelete {
-		return j.delete(old), nil
+		return quota.LetBy(change.Old), j.admit(ctx, s, quota.Change{Old: change.Old})
 	}
-	maker := j.maker(w)
-	switch {
-	case maker != nil:
-		return j.judgePart(old, w, maker), nil
-	case w.Group == "":
-		return j.judgeUntied(old, w), nil
-	case len(s.kind.PodSets) == 0:
-		return j.judgeTemplate(ctx, s, old, w)
+	c, err := j.caseOf(ctx, s, before, change)
+	if invalid := (quota.Invalid{}); errors.As(err, &invalid) {
+		return nil, s.invalid(err)
 	}
-	return j.judgeTied(ctx, old, w)
-}
-
-// maker is the workload that w is part of, and that is charged for it; nil for none.
-func (j *judge) maker(w *workload.Workload) *workload.Workload {
-	if w == nil || w.Owner == nil {
-		return nil
-	}
-	part := *w
-	part.Group = ""
-	maker, _ := j.world.index.Charger(&part)
-	return maker
-}
-
-// judgePart judges what somebody does with a part of a workload, in whose
-// controller's place nobody may act.
-func (j *judge) judgePart(old, w, maker *workload.Workload) *reportv1alpha1.QuotaCheck {
-	owner := j.world.kinds.Of(workload.OwnerKind(w.Owner))
-	return quota.CheckPart(quota.Change{Old: old, New: w, Nodes: j.world.index.Nodes()}, owner, maker)
-}
-
-// judgeUntied judges a workload without a group, which some namespaces refuse.
-func (j *judge) judgeUntied(old, w *workload.Workload) *reportv1alpha1.QuotaCheck {
-	check := j.uncharged(w)
-	if namespace := j.world.snap.Namespace(w.Namespace); namespace != nil && namespace.Labels[stowagev1alpha1.RequireGroupLabel] == "true" {
-		check = quota.CheckUngrouped(quota.Change{Old: old, New: w, Nodes: j.world.index.Nodes()})
-	}
-	if check.Allowed {
-		j.admit(old, w)
-	}
-	return check
-}
-
-func (j *judge) judgeTied(ctx context.Context, old, w *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	before := old
-	if j.maker(old) != nil { // it was not charged itself
-		before = nil
-	}
-	change := quota.Change{Old: before, New: w, Nodes: j.world.index.Nodes()}
-	check := j.world.tree.CheckWorkload(change)
-	group := j.world.tree.Group(w.Group)
-	if group != nil && (ties(before, w) || len(change.Growth(group)) > 0) {
-		if err := j.checkAccess(ctx, check, group, w.Namespace); err != nil {
-			return nil, err
-		}
-	}
-	if check.Allowed {
-		j.admit(before, w)
-	}
-	return check, nil
-}
-
-// ties says whether a change ties a workload to its group.
-func ties(old, w *workload.Workload) bool { return old == nil || old.Group != w.Group }
-
-// judgeTemplate judges a workload without pods of its own, by those of one object
-// that it makes: that one does not fit now is worth a warning.
-func (j *judge) judgeTemplate(ctx context.Context, s subject, old, w *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
-	name, _, err := s.kind.TemplateGroup(s.object)
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: %w", s.kind.Kind, w.Name, err)
-	}
-	check := quota.CheckTemplate(w, name)
-	if !check.Allowed {
-		return check, nil
-	}
-	made, err := j.world.made(s)
-	if made == nil || err != nil {
-		return check, err
-	}
-	fits := j.world.tree.CheckWorkload(quota.Change{New: made, Nodes: j.world.index.Nodes()})
-	group := j.world.tree.Group(w.Group)
-	if group == nil && ties(old, w) {
-		check.Allowed, check.Reasons = fits.Allowed, fits.Reasons
-		return check, nil
-	}
-	for _, reason := range fits.Reasons {
-		check.Warnings = append(check.Warnings, "one "+made.Kind.Kind+" of it does not fit now: "+reason)
-	}
-	if group != nil && ties(old, w) {
-		return check, j.checkAccess(ctx, check, group, w.Namespace)
-	}
-	return check, nil
-}
-
-// made is one object as the subject's template says; nil where its kind is not in
-// the table.
-func (w *world) made(s subject) (*workload.Workload, error) {
-	if len(s.kind.Makes) == 0 {
-		return nil, nil
-	}
-	kind := w.kinds.Of(schema.ParseGroupKind(s.kind.Makes[0]))
-	if kind == nil {
-		return nil, nil
-	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s.object)
 	if err != nil {
 		return nil, err
 	}
-	template, _, err := unstructured.NestedMap(content, strings.Split(s.kind.Template, ".")...)
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: %w", s.kind.Kind, s.object.GetName(), err)
+	check := quota.LetBy(change.New)
+	if c != nil {
+		check = c.By(j.world.tree).QuotaCheck
 	}
-	object := &unstructured.Unstructured{Object: template}
-	object.SetNamespace(s.object.GetNamespace())
-	object.SetName(s.object.GetName())
-	made, err := kind.Read(object)
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: %s: %w", s.kind.Kind, s.object.GetName(), s.kind.Template, err)
+	if !check.Allowed {
+		return check, nil
 	}
-	return made, nil
+	return check, j.admit(ctx, s, change)
 }
 
-// uncharged is the verdict on what charges nothing.
-func (j *judge) uncharged(w *workload.Workload) *reportv1alpha1.QuotaCheck {
-	free := *w
-	free.Group = ""
-	return j.world.tree.CheckWorkload(quota.Change{New: &free})
-}
-
-// delete is the verdict on a deletion, which is never refused.
-func (j *judge) delete(old *workload.Workload) *reportv1alpha1.QuotaCheck {
-	check := j.uncharged(old)
-	check.Group = old.Group
-	j.charge(old.Group, j.amounts(old), nil)
-	j.admitted[nameOf(old)] = nil
-	return check
-}
-
-// admit charges the workload's group for it, and its group before no more.
-func (j *judge) admit(old, w *workload.Workload) {
-	if old != nil {
-		j.charge(old.Group, j.amounts(old), nil)
+// readChange reads what the subject would change, nil for nothing, and what it would
+// make of that.
+func readChange(s subject, before snapshot.Object) (change quota.Change, err error) {
+	if change.New, err = s.kind.Read(s.object); err != nil {
+		return change, s.invalid(err)
 	}
-	j.charge(w.Group, nil, j.amounts(w))
-	j.admitted[nameOf(w)] = w
+	if before != nil {
+		if change.Old, err = s.kind.Read(before); err != nil {
+			return change, s.invalid(err)
+		}
+	}
+	return change, nil
+}
+
+func (s subject) invalid(err error) error {
+	return fmt.Errorf("%s %q: %w", s.kind.Kind, s.object.GetName(), err)
+}
+
+// caseOf is the case of what the subject would change; nil where quota has nothing to
+// say of it.
+func (j *judge) caseOf(ctx context.Context, s subject, before snapshot.Object, change quota.Change) (*quota.Case, error) {
+	core := j.core()
+	if s.scaled && s.kind.Scale {
+		return core.Scale(ctx, change)
+	}
+	edit := quota.Edit{Kind: s.kind, After: s.object}
+	if before != nil { // or the interface would hold a nil
+		edit.Before = before
+	}
+	return core.Edit(ctx, edit)
+}
+
+// core is the judge of the admission webhook, who asks the world.
+func (j *judge) core() *quota.Judge {
+	return &quota.Judge{
+		Questions: questions{j},
+		Kinds:     j.world.kinds,
+		Nodes:     j.world.index.Nodes,
+		Known:     j.world.tree.Group,
+		Requester: "you",
+	}
+}
+
+// admit charges the groups as if the change had been admitted; change.New is nil for a
+// deletion. What is part of a counted workload is charged as that.
+func (j *judge) admit(ctx context.Context, s subject, change quota.Change) error {
+	core := j.core()
+	for _, w := range []*workload.Workload{change.Old, change.New} {
+		if w == nil {
+			continue
+		}
+		owner, err := core.CountedOwner(ctx, w)
+		if err != nil {
+			return err
+		}
+		switch amounts := j.amounts(w); {
+		case owner != nil:
+		case w == change.New:
+			j.charge(w.Group, nil, amounts)
+		default:
+			j.charge(w.Group, amounts, nil)
+		}
+	}
+	after := s.object
+	if change.New == nil {
+		after = nil
+	}
+	j.admitted[s.key()] = after
+	return nil
 }
 
 // amounts is what the workload charges its group.
@@ -290,46 +226,65 @@ func (j *judge) amounts(w *workload.Workload) corev1.ResourceList {
 	if group == nil {
 		return nil
 	}
-	return quota.Charge(w, quota.Options{Surge: group.Spec.Surge == stowagev1alpha1.SurgeCount, Nodes: j.world.index.Nodes()})
+	return quota.Change{New: w, Nodes: j.world.index.Nodes()}.Growth(group)
 }
 
-func nameOf(w *workload.Workload) string { return w.Namespace + "/" + w.String() }
+// key tells workloads apart.
+func (s subject) key() string { return s.object.GetNamespace() + "/" + s.kind.Meta(s.object).String() }
 
-// existing is the workload that the subject would change; nil for none.
-func (j *judge) existing(s subject) (*workload.Workload, error) {
-	if w, ok := j.admitted[nameOf(s.kind.Meta(s.object))]; ok {
-		return w, nil
+// existing is the object that the subject would change; nil for none.
+func (j *judge) existing(s subject) snapshot.Object {
+	if object, ok := j.admitted[s.key()]; ok {
+		return object
 	}
-	for _, object := range objects(j.world.snap, s.kind) {
-		if object.GetNamespace() == s.object.GetNamespace() && object.GetName() == s.object.GetName() {
-			w, err := s.kind.Read(object)
-			if err != nil {
-				return nil, fmt.Errorf("%s %q: %w", s.kind.Kind, object.GetName(), err)
-			}
-			return w, nil
+	return j.world.find(s.kind, s.object.GetNamespace(), s.object.GetName())
+}
+
+// find finds an object of a workload kind; nil where it is not there.
+func (w *world) find(kind *workload.Kind, namespace, name string) snapshot.Object {
+	for _, object := range objects(w.snap, kind) {
+		if object.GetNamespace() == namespace && object.GetName() == name {
+			return object
 		}
 	}
-	return nil, nil
-}
-
-// checkAccess makes a verdict one on who may charge the group, where the user may
-// not from that namespace.
-func (j *judge) checkAccess(ctx context.Context, check *reportv1alpha1.QuotaCheck, group *quota.Group, namespace string) error {
-	if quota.Allows(group, namespace) {
-		return nil
-	}
-	use := fmt.Sprintf("%s/%s", stowagev1alpha1.BizGroupResourceQuotaResource, group.Name)
-	if j.mayUse == nil {
-		check.Warnings = append(check.Warnings, fmt.Sprintf(`group %s: its spec.allow.namespaces does not have %s, and a dump does not say who has the verb "use" on %s: without it, this is refused`, group.Name, namespace, use))
-		return nil
-	}
-	allowed, err := j.mayUse(ctx, group.Name)
-	if err != nil || allowed {
-		return err
-	}
-	quota.RefuseUse(check, "you", namespace)
 	return nil
 }
+
+// questions answers what package quota's judge asks, by the world and the user's rights.
+type questions struct{ *judge }
+
+// Owner implements quota.Questions.
+func (q questions) Owner(_ context.Context, namespace string, ref *metav1.OwnerReference, live bool) (*workload.Workload, error) {
+	owner := q.world.index.Get(ref.UID)
+	if owner == nil || !live {
+		return owner, nil
+	}
+	if object := q.world.find(owner.Kind, namespace, ref.Name); object == nil || object.GetDeletionTimestamp() != nil {
+		return nil, nil
+	}
+	return owner, nil
+}
+
+// RequiresGroup implements quota.Questions.
+func (q questions) RequiresGroup(_ context.Context, name string) (bool, error) {
+	namespace := q.world.snap.Namespace(name)
+	return namespace != nil && quota.RequiresGroup(namespace.Labels), nil
+}
+
+// MayCharge implements quota.Questions.
+func (q questions) MayCharge(ctx context.Context, w *workload.Workload) (quota.Answer, error) {
+	if q.mayUse == nil || q.world.tree.Group(w.Group) == nil {
+		return quota.Unknown, nil
+	}
+	may, err := q.mayUse(ctx, w.Group)
+	if may {
+		return quota.Yes, err
+	}
+	return quota.No, err
+}
+
+// Controls implements quota.Questions. Nobody acts in a controller's place by hand.
+func (q questions) Controls(context.Context, *workload.Kind) (bool, error) { return false, nil }
 
 // selfMayUse asks the cluster whether the user has the verb use on a group.
 func selfMayUse(env cli.Env) (func(ctx context.Context, group string) (bool, error), error) {

@@ -23,6 +23,8 @@ import (
 type subject struct {
 	object snapshot.Object
 	kind   *workload.Kind
+	// scaled says that only the number of replicas is another.
+	scaled bool
 }
 
 // group is the subject as a group; nil for a workload.
@@ -137,7 +139,7 @@ func (w *world) findScalable(argument, namespace string) (subject, error) {
 			switch {
 			case object.GetNamespace() != namespace:
 			case object.GetName() == name:
-				return subject{object, kind}, nil
+				return subject{object: object, kind: kind}, nil
 			default:
 				near = append(near, object.GetName())
 			}
@@ -156,8 +158,8 @@ func isNamed(kind *workload.Kind, name string) bool {
 	return slices.Contains([]string{kind.Resource, strings.ToLower(kind.Kind), kind.GroupResource().String(), kind.Singular()}, name)
 }
 
-// scaled is a copy of a scalable workload with that number of replicas.
-func (s subject) scaled(replicas int64) (subject, error) {
+// scaledTo is a copy of a scalable workload with that number of replicas.
+func (s subject) scaledTo(replicas int64) (subject, error) {
 	path, _ := s.kind.ReplicasPath()
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s.object.DeepCopyObject())
 	if err != nil {
@@ -166,7 +168,7 @@ func (s subject) scaled(replicas int64) (subject, error) {
 	if err := unstructured.SetNestedField(content, replicas, path...); err != nil {
 		return subject{}, fmt.Errorf("--replicas: %w", err)
 	}
-	return subject{&unstructured.Unstructured{Object: content}, s.kind}, nil
+	return subject{object: &unstructured.Unstructured{Object: content}, kind: s.kind, scaled: true}, nil
 }
 
 // orDefault is the namespace, or "default" for none.

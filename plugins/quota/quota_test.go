@@ -20,6 +20,11 @@ func onGroups(name string, args ...string) command.Case {
 	return command.Case{Name: name, Args: append(args, "--snapshot", groups)}
 }
 
+// onParts is a case that asks about parts of counted workloads.
+func onParts(name string, args ...string) command.Case {
+	return command.Case{Name: name, Args: append(args, "--snapshot", "testdata/dumps/parts.yaml")}
+}
+
 func manifest(name string) string { return filepath.Join("testdata", "manifests", name+".yaml") }
 
 func treeCases() []command.Case {
@@ -83,6 +88,9 @@ func checkCases() []command.Case {
 		onGroups("check-group-delete-parent", "check", "--op", "delete", "-f", manifest("nlp")),
 		{Name: "check-stdin", Args: []string{"check", "-f", "-", "--snapshot", groups}, Stdin: pod},
 		onGroups("check-own-kind", "check", "-f", manifest("own-kind"), "--workload-kinds", "testdata/kinds.yaml"),
+		onParts("check-cron-job-template", "check", "-f", manifest("cron-job-template")),
+		onParts("check-part-unlabelled", "check", "-f", manifest("part-unlabelled")),
+		onParts("check-part-former", "check", "-f", manifest("part-former")),
 		{Name: "check-without-groups", Args: []string{"check", "-f", manifest("deployment"), "--snapshot", "testdata/dumps/native.yaml"}},
 	}
 }

@@ -1,0 +1,102 @@
+package quota
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+)
+
+// Case is a request about which everything is known but what its group has left. Not
+// safe for concurrent use.
+type Case struct {
+	// Group names the group by whose state the case is judged; empty where it is
+	// decided without.
+	Group string
+
+	// decision is that of a case without a group.
+	decision *reportv1alpha1.QuotaCheck
+	// change is that of the workload or, where template.New is given, the creation of
+	// one that the workload makes.
+	change, template Change
+	mayCharge        Answer
+	requester        string
+	// grown is the change's growth by whether the group counts surge.
+	grown map[bool]corev1.ResourceList
+}
+
+// Check is a verdict on a case.
+type Check struct {
+	*reportv1alpha1.QuotaCheck
+	// Growth is by how much the change makes the charge of its group grow, by canonical
+	// key: what is to be reserved if it is admitted. Empty where there is no group.
+	Growth corev1.ResourceList
+}
+
+// decided is a case on which no group has a say.
+func decided(check *reportv1alpha1.QuotaCheck) *Case { return &Case{decision: check} }
+
+// growth is the change's in the group. It is computed once for each way to count it,
+// however many states of the group the case is judged by.
+func (c *Case) growth(group *Group) corev1.ResourceList {
+	surge := countsSurge(group)
+	growth, ok := c.grown[surge]
+	if !ok {
+		growth = c.change.Growth(group)
+		if c.grown == nil {
+			c.grown = map[bool]corev1.ResourceList{}
+		}
+		c.grown[surge] = growth
+	}
+	return growth
+}
+
+// By judges the case by the groups as they are in the tree.
+func (c *Case) By(tree *Tree) Check {
+	switch {
+	case c.Group == "":
+		return Check{QuotaCheck: c.decision}
+	case c.template.New != nil:
+		return Check{QuotaCheck: c.byTemplate(tree)}
+	}
+	group := tree.Group(c.Group)
+	if group == nil {
+		return Check{QuotaCheck: tree.checkMissing(c.change)}
+	}
+	growth := c.growth(group)
+	check := tree.checkGroup(c.change, group, growth)
+	if c.change.ties() || len(growth) > 0 {
+		c.checkUse(check, group)
+	}
+	return Check{QuotaCheck: check, Growth: growth}
+}
+
+// byTemplate judges by one object that the template makes. That it does not fit now is
+// no refusal, as it is not made now; that there is no such group is one, where the
+// group is named anew.
+func (c *Case) byTemplate(tree *Tree) *reportv1alpha1.QuotaCheck {
+	group := tree.Group(c.Group)
+	check := tree.CheckWorkload(c.change)
+	check.Object = objectName(c.template.New)
+	if group == nil && c.template.ties() {
+		return check
+	}
+	Warn(check, "one "+c.change.New.Kind.Kind+" of it does not fit now: ")
+	if group != nil {
+		c.checkUse(check, group)
+	}
+	return check
+}
+
+// checkUse makes a verdict one on who may charge the group, where the requester may not
+// from the workload's namespace.
+func (c *Case) checkUse(check *reportv1alpha1.QuotaCheck, group *Group) {
+	namespace := c.change.New.Namespace
+	if c.mayCharge == Yes || Allows(group, namespace) {
+		return
+	}
+	if c.mayCharge == Unknown {
+		warnUse(check, namespace)
+		return
+	}
+	RefuseUse(check, c.requester, namespace)
+}

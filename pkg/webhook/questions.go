@@ -1,0 +1,135 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// questions answers what package quota's judge asks about one request.
+type questions struct {
+	*decider
+	req *admission.Request
+}
+
+// judgeOf is the judge of a request.
+func (d *decider) judgeOf(req *admission.Request) *quota.Judge {
+	return &quota.Judge{
+		Questions: questions{d, req},
+		Kinds:     d.Kinds,
+		Nodes:     d.Nodes,
+		Known:     d.ledger.groups.get,
+		Requester: "user " + req.UserInfo.Username,
+	}
+}
+
+// Owner implements quota.Questions. What was seen may be an owner that is being deleted.
+func (q questions) Owner(ctx context.Context, namespace string, ref *metav1.OwnerReference, live bool) (*workload.Workload, error) {
+	if !live {
+		return q.Owners.Lookup(ref.UID), nil
+	}
+	kind := q.Kinds.Of(workload.OwnerKind(ref))
+	obj, err := q.readObject(ctx, kind, types.NamespacedName{Namespace: namespace, Name: ref.Name})
+	if obj == nil || err != nil || obj.GetUID() != ref.UID || obj.GetDeletionTimestamp() != nil {
+		return nil, err
+	}
+	w, err := kind.Read(obj)
+	if err != nil { // it was there before the webhook, which refuses such
+		return kind.Meta(obj), nil
+	}
+	return w, nil
+}
+
+// RequiresGroup implements quota.Questions.
+func (q questions) RequiresGroup(ctx context.Context, name string) (bool, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	key := client.ObjectKey{Name: name}
+	if q.cache.Get(ctx, key, namespace) != nil { // not started, or the namespace is new
+		if err := q.live.Get(ctx, key, namespace); client.IgnoreNotFound(err) != nil {
+			return false, fmt.Errorf("namespace %s: %w", name, err)
+		}
+	}
+	return quota.RequiresGroup(namespace.Labels), nil
+}
+
+// MayCharge implements quota.Questions.
+func (q questions) MayCharge(ctx context.Context, w *workload.Workload) (quota.Answer, error) {
+	if !q.Authorize {
+		return quota.Yes, nil
+	}
+	if isClusterController(q.req.UserInfo) {
+		if acts, err := q.actsForOthers(ctx, w); acts || err != nil {
+			return answer(acts), err
+		}
+	}
+	may, err := q.access.mayUse(ctx, q.req.UserInfo, w.Group)
+	return answer(may), err
+}
+
+func answer(yes bool) quota.Answer {
+	if yes {
+		return quota.Yes
+	}
+	return quota.No
+}
+
+// actsForOthers says whether a controller changes what was admitted, or makes what
+// the template of an object says that was admitted to the same group (a CronJob's
+// Jobs).
+func (q questions) actsForOthers(ctx context.Context, w *workload.Workload) (bool, error) {
+	if q.req.Operation == admissionv1.Update || w.Owner == nil {
+		return q.req.Operation == admissionv1.Update, nil
+	}
+	kind := q.Kinds.Of(workload.OwnerKind(w.Owner))
+	if kind == nil || kind.Template == "" || !q.Kinds.Makes(kind.GroupKind(), w.Kind.GroupKind()) {
+		return false, nil
+	}
+	owner := q.Owners.Lookup(w.Owner.UID)
+	if owner == nil || !owner.IsNamed(w.Namespace, w.Owner) || owner.Group != w.Group {
+		var err error
+		if owner, err = q.Owner(ctx, w.Namespace, w.Owner, true); owner == nil || err != nil {
+			return false, err
+		}
+	}
+	return owner.Group == w.Group, nil
+}
+
+// isClusterController says whether the user is a part of the control plane.
+func isClusterController(user authenticationv1.UserInfo) bool {
+	return user.Username == "system:kube-controller-manager" || slices.Contains(user.Groups, "system:serviceaccounts:"+metav1.NamespaceSystem)
+}
+
+// Controls implements quota.Questions.
+func (q questions) Controls(ctx context.Context, kind *workload.Kind) (bool, error) {
+	return q.access.controls(ctx, q.req.UserInfo, kind)
+}
+
+// readObject reads an object of the kind live; nil where it is not there, or where
+// its kind is not served.
+func (d *decider) readObject(ctx context.Context, kind *workload.Kind, name types.NamespacedName) (*unstructured.Unstructured, error) {
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(kind.GroupVersionKind())
+	err := d.live.Get(ctx, name, obj)
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s/%s: %w", name.Namespace, kind.Singular(), name.Name, err)
+	}
+	return obj, nil
+}
