@@ -186,14 +186,14 @@ func (o *Options) Validate() error {
 		ok   bool
 		text string
 	}{
-		{len(validation.IsDNS1123Label(o.Namespace)) == 0, fmt.Sprintf("--namespace %q: want a namespace's name", o.Namespace)},
-		{o.WebhookPort > 0 && o.WebhookPort < 1<<16, fmt.Sprintf("--webhook-port %d: want 1 to 65535", o.WebhookPort)},
-		{o.LeaseDuration > o.RenewDeadline, fmt.Sprintf("--leader-elect-lease-duration %s: want more than --leader-elect-renew-deadline (%s)", o.LeaseDuration, o.RenewDeadline)},
-		{o.RenewDeadline > o.RetryPeriod*6/5, fmt.Sprintf("--leader-elect-renew-deadline %s: want more than 1.2 times --leader-elect-retry-period (%s)", o.RenewDeadline, o.RetryPeriod)},
-		{o.RetryPeriod > 0, fmt.Sprintf("--leader-elect-retry-period %s: want more than 0", o.RetryPeriod)},
-		{o.ReservationTTL >= minReservationTTL, fmt.Sprintf("--reservation-ttl %s: want %s or more: a request may be under way that long", o.ReservationTTL, minReservationTTL)},
-		{o.Resync > 0, fmt.Sprintf("--resync %s: want more than 0", o.Resync)},
-		{o.Drain >= 0, fmt.Sprintf("--drain %s: want 0 or more", o.Drain)},
+		{len(validation.IsDNS1123Label(o.Namespace)) == 0, fmt.Sprintf("--namespace %q: expected a namespace's name", o.Namespace)},
+		{o.WebhookPort > 0 && o.WebhookPort < 1<<16, fmt.Sprintf("--webhook-port %d: expected 1 to 65535", o.WebhookPort)},
+		{o.LeaseDuration > o.RenewDeadline, fmt.Sprintf("--leader-elect-lease-duration %s: expected more than --leader-elect-renew-deadline (%s)", o.LeaseDuration, o.RenewDeadline)},
+		{o.RenewDeadline > o.RetryPeriod*6/5, fmt.Sprintf("--leader-elect-renew-deadline %s: expected more than 1.2 times --leader-elect-retry-period (%s)", o.RenewDeadline, o.RetryPeriod)},
+		{o.RetryPeriod > 0, fmt.Sprintf("--leader-elect-retry-period %s: expected more than 0", o.RetryPeriod)},
+		{o.ReservationTTL >= minReservationTTL, fmt.Sprintf("--reservation-ttl %s: expected %s or more: a request may be under way that long", o.ReservationTTL, minReservationTTL)},
+		{o.Resync > 0, fmt.Sprintf("--resync %s: expected more than 0", o.Resync)},
+		{o.Drain >= 0, fmt.Sprintf("--drain %s: expected 0 or more", o.Drain)},
 	} {
 		if !check.ok {
 			return errors.New(check.text)
@@ -201,7 +201,7 @@ func (o *Options) Validate() error {
 	}
 	for flag, address := range map[string]string{"--metrics-bind-address": o.MetricsAddress, "--health-probe-bind-address": o.HealthAddress} {
 		if _, _, err := net.SplitHostPort(address); err != nil && address != "0" {
-			return fmt.Errorf(`%s %q: want HOST:PORT, :PORT or "0"`, flag, address)
+			return fmt.Errorf(`%s %q: expected HOST:PORT, :PORT or "0"`, flag, address)
 		}
 	}
 	if err := o.Log.validate(); err != nil {

@@ -34,10 +34,10 @@ func (l *LogOptions) addFlags(flags *pflag.FlagSet) {
 
 func (l *LogOptions) validate() error {
 	if formats := []string{LogText, LogJSON}; !slices.Contains(formats, l.Format) {
-		return fmt.Errorf("--log-format %q: want one of %s", l.Format, strings.Join(formats, ", "))
+		return fmt.Errorf("--log-format %q: expected one of %s", l.Format, strings.Join(formats, ", "))
 	}
 	if l.Verbosity < 0 {
-		return fmt.Errorf("-v %d: want 0 or more", l.Verbosity)
+		return fmt.Errorf("-v %d: expected 0 or more", l.Verbosity)
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 		refuse(check, "group %s: %s", group.Name, line)
 	}
 	if len(growth) > mostKeys {
-		refuse(check, "the workload charges %d keys: want at most %d, its containers ask for too many resources", len(growth), mostKeys)
+		refuse(check, "the workload charges %d keys: expected at most %d, its containers ask for too many resources", len(growth), mostKeys)
 		return check
 	}
 	for _, key := range Keys(group.Spec.Hard) {

@@ -110,7 +110,7 @@ func TestCheckWorkload(t *testing.T) {
 					limits[corev1.ResourceName(fmt.Sprintf("example.com/device-%d", i))] = resource.MustParse("1")
 				}
 			}),
-			want: []string{"the workload charges 103 keys: want at most 64, its containers ask for too many resources"},
+			want: []string{"the workload charges 103 keys: expected at most 64, its containers ask for too many resources"},
 		},
 		"no such group": {
 			new:  cores("nlpp", 1, "1"),

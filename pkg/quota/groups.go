@@ -242,7 +242,7 @@ func ParseRefill(refill *stowagev1alpha1.Refill) (cron.Schedule, error) {
 	if refill.TimeZone != "" {
 		var err error
 		if zone, err = time.LoadLocation(refill.TimeZone); err != nil || refill.TimeZone == "Local" {
-			return nil, fmt.Errorf("spec.refill.timeZone: %q is no time zone: want an IANA name such as Asia/Shanghai", refill.TimeZone)
+			return nil, fmt.Errorf("spec.refill.timeZone: %q is no time zone: expected an IANA name such as Asia/Shanghai", refill.TimeZone)
 		}
 	}
 	if strings.Contains(refill.Schedule, "TZ=") {
@@ -250,10 +250,10 @@ func ParseRefill(refill *stowagev1alpha1.Refill) (cron.Schedule, error) {
 	}
 	schedule, err := cron.ParseStandard("TZ=" + zone.String() + " " + refill.Schedule)
 	if err != nil {
-		return nil, fmt.Errorf(`spec.refill.schedule: %q: %w; want five Cron fields such as "0 0 * * 1"`, refill.Schedule, err)
+		return nil, fmt.Errorf(`spec.refill.schedule: %q: %w; expected five Cron fields such as "0 0 * * 1"`, refill.Schedule, err)
 	}
 	if _, relative := schedule.(cron.ConstantDelaySchedule); relative {
-		return nil, fmt.Errorf(`spec.refill.schedule: %q has no fixed times: want five Cron fields such as "0 0 * * 1"`, refill.Schedule)
+		return nil, fmt.Errorf(`spec.refill.schedule: %q has no fixed times: expected five Cron fields such as "0 0 * * 1"`, refill.Schedule)
 	}
 	if schedule.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, fmt.Errorf("spec.refill.schedule: %q never comes: give one that does", refill.Schedule)

@@ -208,8 +208,8 @@ func TestValidate(t *testing.T) {
 		"an unknown key":       {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limit.cpu", "1")}, want: []string{`did you mean "limits.cpu"?`}},
 		"another unknown key":  {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("request.memory", "1")}, want: []string{`did you mean "requests.memory"?`}},
 		"an unknown cash key":  {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cash/limit.cpu", "1")}, want: []string{`did you mean "cash/limits.cpu"?`}},
-		"a key like none":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("count/configmaps.v1", "1")}, want: []string{"spec.hard[count/configmaps.v1]: unknown key: want"}},
-		"a negative amount":    {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limits.cpu", "-1")}, want: []string{"spec.hard[limits.cpu]: -1 is negative: want 0 or more"}},
+		"a key like none":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("count/configmaps.v1", "1")}, want: []string{"spec.hard[count/configmaps.v1]: unknown key: expected"}},
+		"a negative amount":    {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limits.cpu", "-1")}, want: []string{"spec.hard[limits.cpu]: -1 is negative: expected 0 or more"}},
 		"half a GPU":           {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("requests.nvidia.com/gpu", "500m")}, want: []string{"spec.hard[requests.nvidia.com/gpu]: 500m is no whole number"}},
 		"one thing twice":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cpu", "1", "requests.cpu", "1")}, want: []string{"spec.hard[requests.cpu]: means the same as cpu: give one of them"}},
 		"hours of it twice":    {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cash/cpu.A4", "1", "cash/requests.cpu.A4", "1")}, want: []string{"means the same as cash/cpu.A4"}},
@@ -249,9 +249,9 @@ func TestParseRefill(t *testing.T) {
 		refill stowagev1alpha1.Refill
 		want   string
 	}{
-		{stowagev1alpha1.Refill{}, "want five Cron fields"},
-		{stowagev1alpha1.Refill{Schedule: "0 0 * * 1 2026"}, "want five Cron fields"},
-		{stowagev1alpha1.Refill{Schedule: "0 24 * * *"}, "want five Cron fields"},
+		{stowagev1alpha1.Refill{}, "expected five Cron fields"},
+		{stowagev1alpha1.Refill{Schedule: "0 0 * * 1 2026"}, "expected five Cron fields"},
+		{stowagev1alpha1.Refill{Schedule: "0 24 * * *"}, "expected five Cron fields"},
 		{stowagev1alpha1.Refill{Schedule: "0 0 30 2 *"}, "never comes"},
 		{stowagev1alpha1.Refill{Schedule: "TZ=Asia/Shanghai 0 0 * * 1"}, "give the time zone in spec.refill.timeZone"},
 		{stowagev1alpha1.Refill{Schedule: "CRON_TZ=Asia/Shanghai 0 0 * * 1"}, "give the time zone in spec.refill.timeZone"},

@@ -62,7 +62,7 @@ func ValidateKey(key corev1.ResourceName) error {
 	if !requested {
 		var limited bool
 		if name, limited = strings.CutPrefix(base, limitsPrefix); !limited {
-			return fmt.Errorf(`want "requests.RESOURCE", "limits.RESOURCE" or "pods", with ".MODEL" after it or %q before it`, CashPrefix)
+			return fmt.Errorf(`expected "requests.RESOURCE", "limits.RESOURCE" or "pods", with ".MODEL" after it or %q before it`, CashPrefix)
 		}
 	}
 	return validateResource(name, requested)
@@ -87,10 +87,10 @@ func validateResource(name string, requested bool) error {
 	size, huge := strings.CutPrefix(name, corev1.ResourceHugePagesPrefix)
 	if huge {
 		if _, err := resource.ParseQuantity(size); err != nil {
-			return fmt.Errorf("%q is no size of huge pages: want hugepages-2Mi or another size, and no model", name)
+			return fmt.Errorf("%q is no size of huge pages: expected hugepages-2Mi or another size, and no model", name)
 		}
 	} else if !strings.Contains(name, "/") {
-		return fmt.Errorf("%q is no compute resource: want cpu, memory, ephemeral-storage, hugepages-SIZE or an extended resource such as nvidia.com/gpu", name)
+		return fmt.Errorf("%q is no compute resource: expected cpu, memory, ephemeral-storage, hugepages-SIZE or an extended resource such as nvidia.com/gpu", name)
 	}
 	if !requested {
 		return fmt.Errorf("%q is limited by its requests: write requests.%s", name, name)
@@ -120,9 +120,9 @@ var most = resource.MustParse("1e18")
 func ValidateQuantity(key corev1.ResourceName, quantity resource.Quantity) error {
 	switch {
 	case quantity.Sign() < 0:
-		return fmt.Errorf("%s is negative: want 0 or more", quantity.String())
+		return fmt.Errorf("%s is negative: expected 0 or more", quantity.String())
 	case quantity.Cmp(most) > 0:
-		return fmt.Errorf("%s is absurd: want at most %s", quantity.String(), most.String())
+		return fmt.Errorf("%s is absurd: expected at most %s", quantity.String(), most.String())
 	case IsCash(key):
 		return nil
 	}

@@ -30,10 +30,10 @@ type decider struct {
 func decode(raw runtime.RawExtension, field string) (*unstructured.Unstructured, error) {
 	obj := &unstructured.Unstructured{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw.Raw, &obj.Object); err != nil {
-		return nil, badRequest{fmt.Errorf("request.%s: want an object: %w", field, err)}
+		return nil, badRequest{fmt.Errorf("request.%s: expected an object: %w", field, err)}
 	}
 	if obj.Object == nil {
-		return nil, badRequest{fmt.Errorf("request.%s: want an object, got none", field)}
+		return nil, badRequest{fmt.Errorf("request.%s: expected an object, found none", field)}
 	}
 	return obj, nil
 }

@@ -274,8 +274,8 @@ func TestRespond(t *testing.T) {
 		"allowed":        {&reportv1alpha1.QuotaCheck{Allowed: true}, nil, verdictAllowed, metav1.Status{Code: http.StatusOK}},
 		"refused": {&reportv1alpha1.QuotaCheck{Reasons: []string{"group a: b", "group a: c"}}, nil, verdictRefused,
 			metav1.Status{Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: "group a: b\ngroup a: c"}},
-		"wrong": {nil, badRequest{errors.New("spec.replicas: want a number")}, verdictError,
-			metav1.Status{Code: http.StatusBadRequest, Reason: metav1.StatusReasonBadRequest, Message: "spec.replicas: want a number"}},
+		"wrong": {nil, badRequest{errors.New("spec.replicas: expected a number")}, verdictError,
+			metav1.Status{Code: http.StatusBadRequest, Reason: metav1.StatusReasonBadRequest, Message: "spec.replicas: expected a number"}},
 		"not in time": {nil, errors.New("group a: is not counted yet by the controller"), verdictError,
 			metav1.Status{
 				Code: http.StatusServiceUnavailable, Reason: metav1.StatusReasonServiceUnavailable, Details: &metav1.StatusDetails{RetryAfterSeconds: 1},
@@ -302,8 +302,8 @@ func TestUnreadable(t *testing.T) {
 		object   string
 		want     string
 	}{
-		"no object":  {d.workload, deployments, ``, "request.object: want an object"},
-		"null":       {d.workload, deployments, `null`, "request.object: want an object, got none"},
+		"no object":  {d.workload, deployments, ``, "request.object: expected an object"},
+		"null":       {d.workload, deployments, `null`, "request.object: expected an object, found none"},
 		"a field":    {d.workload, deployments, `{"metadata": {"labels": {"biz.group.resource.quota": "nlp"}}, "spec": {"replicas": "two", "template": {}}}`, "spec.replicas"},
 		"autoscaler": {d.autoscaler, resourceNamed("autoscaling", "v2", "horizontalpodautoscalers"), `{"spec": {"maxReplicas": "two"}}`, "request.object: "},
 		"group":      {d.group, bizrqs, `{"spec": {"hard": {"limits.cpu": "much"}}}`, "request.object: "},

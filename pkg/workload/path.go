@@ -54,7 +54,7 @@ func (p place) at(path string) (any, error) {
 		}
 		fields, ok := value.(map[string]any)
 		if !ok {
-			return nil, p.errorf(done, "want an object, got %s", typeName(value))
+			return nil, p.errorf(done, "expected an object, found %s", typeName(value))
 		}
 		value, done = fields[field], join(done, field)
 	}
@@ -66,8 +66,8 @@ func (p place) object(path string) (map[string]any, error) {
 	return as[map[string]any](p, path, "an object")
 }
 
-// as is the value at path, T's zero where nothing stands there. want describes T.
-func as[T any](p place, path, want string) (T, error) {
+// as is the value at path, T's zero where nothing stands there. expected describes T.
+func as[T any](p place, path, expected string) (T, error) {
 	var zero T
 	value, err := p.at(path)
 	if value == nil || err != nil {
@@ -75,7 +75,7 @@ func as[T any](p place, path, want string) (T, error) {
 	}
 	typed, ok := value.(T)
 	if !ok {
-		return zero, p.errorf(path, "want %s, got %s", want, typeName(value))
+		return zero, p.errorf(path, "expected %s, found %s", expected, typeName(value))
 	}
 	return typed, nil
 }
@@ -92,14 +92,14 @@ func (p place) number(path string) (int64, bool, error) {
 		number = v
 	case float64:
 		if v != math.Trunc(v) || math.Abs(v) > maxPods {
-			return 0, false, p.errorf(path, "want a whole number from 0 to %d, got %v", maxPods, v)
+			return 0, false, p.errorf(path, "expected a whole number from 0 to %d, found %v", maxPods, v)
 		}
 		number = int64(v)
 	default:
-		return 0, false, p.errorf(path, "want a number, got %s", typeName(value))
+		return 0, false, p.errorf(path, "expected a number, found %s", typeName(value))
 	}
 	if number < 0 || number > maxPods {
-		return 0, false, p.errorf(path, "want a whole number from 0 to %d, got %d", maxPods, number)
+		return 0, false, p.errorf(path, "expected a whole number from 0 to %d, found %d", maxPods, number)
 	}
 	return number, true, nil
 }

@@ -40,7 +40,7 @@ func (k *Kind) Meta(obj metav1.Object) *Workload {
 func (k *Kind) Read(obj runtime.Object) (*Workload, error) {
 	accessor, ok := obj.(metav1.Object)
 	if !ok {
-		return nil, fmt.Errorf("%s: want an object with metadata, got %T", k.Kind, obj)
+		return nil, fmt.Errorf("%s: expected an object with metadata, found %T", k.Kind, obj)
 	}
 	content, err := toPlace(obj)
 	if err != nil {
@@ -83,7 +83,7 @@ func (k *Kind) TemplateGroup(obj runtime.Object) (group string, ok bool, err err
 	}
 	group, ok = value.(string)
 	if !ok {
-		return "", false, content.errorf(join(k.Template, "metadata.labels"), "%s: want a string, got %s",
+		return "", false, content.errorf(join(k.Template, "metadata.labels"), "%s: expected a string, found %s",
 			stowagev1alpha1.GroupLabel, typeName(value))
 	}
 	return group, true, nil
@@ -262,7 +262,7 @@ func product(root place, numbers []int64) (int64, error) {
 	for _, number := range numbers {
 		result *= number
 		if result > maxPods {
-			return 0, root.errorf("", "want at most %d pods, got the product of %v", maxPods, numbers)
+			return 0, root.errorf("", "expected at most %d pods, found the product of %v", maxPods, numbers)
 		}
 	}
 	return result, nil
@@ -299,7 +299,7 @@ func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
 	}
 	percent, err := intstr.GetScaledValueFromIntOrPercent(value, 100, true)
 	if err != nil || percent < 0 || percent > maxPods {
-		return root.errorf(s.Path, "want a number or a percentage, from 0 to %d, got %q", maxPods, value.String())
+		return root.errorf(s.Path, "expected a number or a percentage, from 0 to %d, found %q", maxPods, value.String())
 	}
 	if set.PerNode {
 		if value.Type == intstr.String {
@@ -341,14 +341,14 @@ func (p *PodSetPaths) template(root place) (*corev1.PodTemplateSpec, error) {
 		}
 		template := &corev1.PodTemplateSpec{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, template); err != nil {
-			return nil, root.errorf(path, "want a pod template: %v", err)
+			return nil, root.errorf(path, "expected a pod template: %v", err)
 		}
 		if where := negative(&template.Spec); where != "" {
-			return nil, root.errorf(path, "%s is negative: want 0 or more", where)
+			return nil, root.errorf(path, "%s is negative: expected 0 or more", where)
 		}
 		return template, nil
 	}
-	return nil, root.errorf(p.Template, "want a pod template, got none")
+	return nil, root.errorf(p.Template, "expected a pod template, found none")
 }
 
 // templateOf is a template of one container with the resources at Resources.
@@ -359,11 +359,11 @@ func (p *PodSetPaths) templateOf(root place) (*corev1.PodTemplateSpec, error) {
 	}
 	container := corev1.Container{Name: p.Name}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &container.Resources); err != nil {
-		return nil, root.errorf(p.Resources, "want resources: %v", err)
+		return nil, root.errorf(p.Resources, "expected resources: %v", err)
 	}
 	spec := corev1.PodSpec{Containers: []corev1.Container{container}}
 	if where := negative(&spec); where != "" {
-		return nil, root.errorf(p.Resources, "%s is negative: want 0 or more", where)
+		return nil, root.errorf(p.Resources, "%s is negative: expected 0 or more", where)
 	}
 	return &corev1.PodTemplateSpec{Spec: spec}, nil
 }

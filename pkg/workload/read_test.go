@@ -267,23 +267,23 @@ func TestSuspendedFinished(t *testing.T) {
 
 func TestReadErrors(t *testing.T) {
 	cases := []struct{ kind, patch, want string }{
-		{"Deployment", `{spec: {replicas: "3"}}`, "spec.replicas: want a number, got string"},
-		{"Deployment", `{spec: {replicas: -1}}`, "spec.replicas: want a whole number from 0 to 2147483647, got -1"},
-		{"Deployment", `{spec: {replicas: 1.5}}`, "spec.replicas: want a whole number from 0 to 2147483647, got 1.5"},
-		{"Deployment", `{spec: {replicas: 1e30}}`, "spec.replicas: want a whole number from 0 to 2147483647, got 1e+30"},
-		{"Deployment", `{spec: {template: null}}`, "spec.template: want a pod template, got none"},
-		{"LeaderWorkerSet", `{spec: {leaderWorkerTemplate: {workerTemplate: {spec: {overhead: {cpu: "-1"}}}}}}`, "spec.leaderWorkerTemplate.workerTemplate: overhead[cpu] is negative: want 0 or more"},
-		{"TrainJob", `{spec: {trainer: {resourcesPerNode: {limits: {cpu: "-1"}}}}}`, "spec.trainer.resourcesPerNode: limits of container node[cpu] is negative: want 0 or more"},
-		{"Deployment", `{spec: {template: [1]}}`, "spec.template: want an object, got list"},
-		{"Deployment", `{spec: 3}`, "spec: want an object, got number"},
+		{"Deployment", `{spec: {replicas: "3"}}`, "spec.replicas: expected a number, found string"},
+		{"Deployment", `{spec: {replicas: -1}}`, "spec.replicas: expected a whole number from 0 to 2147483647, found -1"},
+		{"Deployment", `{spec: {replicas: 1.5}}`, "spec.replicas: expected a whole number from 0 to 2147483647, found 1.5"},
+		{"Deployment", `{spec: {replicas: 1e30}}`, "spec.replicas: expected a whole number from 0 to 2147483647, found 1e+30"},
+		{"Deployment", `{spec: {template: null}}`, "spec.template: expected a pod template, found none"},
+		{"LeaderWorkerSet", `{spec: {leaderWorkerTemplate: {workerTemplate: {spec: {overhead: {cpu: "-1"}}}}}}`, "spec.leaderWorkerTemplate.workerTemplate: overhead[cpu] is negative: expected 0 or more"},
+		{"TrainJob", `{spec: {trainer: {resourcesPerNode: {limits: {cpu: "-1"}}}}}`, "spec.trainer.resourcesPerNode: limits of container node[cpu] is negative: expected 0 or more"},
+		{"Deployment", `{spec: {template: [1]}}`, "spec.template: expected an object, found list"},
+		{"Deployment", `{spec: 3}`, "spec: expected an object, found number"},
 		{"Deployment", `{spec: {strategy: {rollingUpdate: {maxSurge: many}}}}`,
-			`spec.strategy.rollingUpdate.maxSurge: want a number or a percentage, from 0 to 2147483647, got "many"`},
-		{"Job", `{spec: {suspend: "yes"}}`, "spec.suspend: want a bool, got string"},
-		{"Job", `{status: {conditions: {}}}`, "status.conditions: want a list, got object"},
-		{"TFJob", `{spec: {tfReplicaSpecs: {Worker: {replicas: true}}}}`, "spec.tfReplicaSpecs.Worker.replicas: want a number, got bool"},
-		{"JobSet", `{spec: {replicatedJobs: {"1": {replicas: "2"}}}}`, "spec.replicatedJobs[1].replicas: want a number, got string"},
+			`spec.strategy.rollingUpdate.maxSurge: expected a number or a percentage, from 0 to 2147483647, found "many"`},
+		{"Job", `{spec: {suspend: "yes"}}`, "spec.suspend: expected a bool, found string"},
+		{"Job", `{status: {conditions: {}}}`, "status.conditions: expected a list, found object"},
+		{"TFJob", `{spec: {tfReplicaSpecs: {Worker: {replicas: true}}}}`, "spec.tfReplicaSpecs.Worker.replicas: expected a number, found bool"},
+		{"JobSet", `{spec: {replicatedJobs: {"1": {replicas: "2"}}}}`, "spec.replicatedJobs[1].replicas: expected a number, found string"},
 		{"JobSet", `{spec: {replicatedJobs: {"1": {replicas: 2147483647}}}}`,
-			"spec.replicatedJobs[1]: want at most 2147483647 pods, got the product of [2147483647 2]"},
+			"spec.replicatedJobs[1]: expected at most 2147483647 pods, found the product of [2147483647 2]"},
 		{"TrainJob", `{spec: {trainer: {numNodes: null}}}`, "spec.trainer.numNodes: must be given: what holds without it stands elsewhere"},
 	}
 	for _, c := range cases {
@@ -301,7 +301,7 @@ func TestReadErrors(t *testing.T) {
 	t.Run("quantity", func(t *testing.T) {
 		kind := kindNamed(t, "TrainJob")
 		_, err := kind.Read(patched(t, manifest(t, kind), `{spec: {trainer: {resourcesPerNode: {limits: {cpu: lots}}}}}`))
-		if err == nil || !strings.HasPrefix(err.Error(), "spec.trainer.resourcesPerNode: want resources: ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "spec.trainer.resourcesPerNode: expected resources: ") {
 			t.Errorf("got %v, want an error that names the field", err)
 		}
 	})
@@ -316,7 +316,7 @@ func TestTemplateGroup(t *testing.T) {
 		{kind: "CronJob", group: "nlp", ok: true},
 		{kind: "CronJob", patch: `{spec: {jobTemplate: {metadata: null}}}`},
 		{kind: "CronJob", patch: `{spec: {jobTemplate: {metadata: {labels: {biz.group.resource.quota: 3}}}}}`,
-			err: "spec.jobTemplate.metadata.labels: biz.group.resource.quota: want a string, got number"},
+			err: "spec.jobTemplate.metadata.labels: biz.group.resource.quota: expected a string, found number"},
 		{kind: "Job"},
 	}
 	for _, c := range cases {

@@ -164,7 +164,7 @@ func (k *Kind) validate() error {
 	}
 	for i, name := range k.Makes {
 		if !fieldName.MatchString(schema.ParseGroupKind(name).Kind) {
-			return fmt.Errorf(`makes[%d]: want "Kind.group" ("Job.batch", "Pod"), got %q`, i, name)
+			return fmt.Errorf(`makes[%d]: expected "Kind.group" ("Job.batch", "Pod"), found %q`, i, name)
 		}
 	}
 	if err := checkPaths("", namedPath{"suspend", k.Suspend}, namedPath{"template", k.Template}); err != nil {
@@ -187,10 +187,10 @@ func (p *PodSetPaths) validate() error {
 		return errors.New("template: must be given, or resources in its place")
 	}
 	if p.PerNode && len(p.Replicas) > 0 {
-		return errors.New("perNode: want no replicas with it, its nodes are their number")
+		return errors.New("perNode: expected no replicas with it, its nodes are their number")
 	}
 	if p.Key != "" && !p.each() {
-		return errors.New(`key: want a root that ends in "*" with it`)
+		return errors.New(`key: expected a root that ends in "*" with it`)
 	}
 	if p.Minus < 0 || p.Default != nil && *p.Default < 0 {
 		return errors.New("minus, default: must not be negative")
@@ -242,7 +242,7 @@ func (s *Surge) validate(root string) error {
 		return nil
 	}
 	if number, err := strconv.Atoi(strings.TrimSuffix(s.Default, "%")); err != nil || number < 0 || number > maxPods {
-		return fmt.Errorf(`default: want a number or a percentage ("25%%"), got %q`, s.Default)
+		return fmt.Errorf(`default: expected a number or a percentage ("25%%"), found %q`, s.Default)
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func checkPaths(root string, paths ...namedPath) error {
 		}
 		full := split(join(root, p.path))
 		if full[0] != "spec" || slices.ContainsFunc(full, notField) {
-			return fmt.Errorf(`%s: want a path of fields in spec ("spec.replicas"), got %q`, p.field, join(root, p.path))
+			return fmt.Errorf(`%s: expected a path of fields in spec ("spec.replicas"), found %q`, p.field, join(root, p.path))
 		}
 	}
 	return nil

@@ -104,7 +104,7 @@ func (o *checkOptions) complete(cmd *cobra.Command, args []string) (err error) {
 	}{
 		{files && len(args) > 0, "when a filename is given, no workload may be named"},
 		{!files && len(args) == 0, "expected a file (-f) or a workload (TYPE/NAME --replicas N)"},
-		{len(args) > 1, "expected one workload as TYPE/NAME, got " + strings.Join(args, " ")},
+		{len(args) > 1, "expected one workload as TYPE/NAME, found " + strings.Join(args, " ")},
 		{files && cmd.Flags().Changed("replicas"), "--replicas is about a named workload, and cannot be used with --filename"},
 		{!files && o.op != "", "--op is about what a file holds, and needs --filename"},
 		{!files && !cmd.Flags().Changed("replicas"), "a named workload needs --replicas"},

@@ -99,7 +99,7 @@ func declaredKind(t *testing.T, w *world) {
 	w.used(nlp, hard{"limits.cpu": "6"})
 
 	// What cannot be read is refused by the field's name, and the ledger stays as it is.
-	w.refusedWith(workers("many"), "spec.workers[0].count", "want a number, got string")
+	w.refusedWith(workers("many"), "spec.workers[0].count", "expected a number, found string")
 	w.refusedWith(workers(int64(-1)), "spec.workers[0].count", "-1")
 	w.refusedWith(w.Create(t.Context(), w.farm("odd", nlp, 1.5)), "spec.workers[0].count", "1.5")
 	headless := w.farm("headless", nlp, int64(0))
