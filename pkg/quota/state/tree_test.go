@@ -62,6 +62,8 @@ func TestTree(t *testing.T) {
 			[]string{"a", "  b"}},
 		"any use of nothing is all": {[]snapshot.Object{build.BizGroup("a", "").Hard("pods=0,limits.cpu=0").Used("pods=1").Obj()}, "",
 			[]string{"a limits.cpu=0% pods=100%"}},
+		"a percentage is not cut by floating point": {[]snapshot.Object{build.BizGroup("a", "").Hard("limits.cpu=1").Used("limits.cpu=290m").Obj()}, "",
+			[]string{"a limits.cpu=29%"}},
 		"ResourceQuotas where there are no groups": {[]snapshot.Object{build.ResourceQuota("ns", "native", "pods=10", "pods=5")}, "",
 			[]string{"native pods=50%"}},
 	} {
@@ -76,7 +78,8 @@ func TestTree(t *testing.T) {
 
 // TestTreeKey splits what is used into its parts.
 func TestTreeKey(t *testing.T) {
-	group := build.BizGroup("a", "").Hard("cpu=10").SelfUsed("cpu=2").Used("cpu=9").Reservation("pods", "ns", "p", "requests.cpu=3").Obj()
+	group := build.BizGroup("a", "").Hard("cpu=10").SelfUsed("cpu=2").Used("cpu=9").
+		Reservation("pods", "ns", "p", "requests.cpu=2").Reservation("pods", "ns", "q", "requests.cpu=1").Obj()
 	key := treeOf(t, newState(group), "").Items[0].Keys[0]
 	for what, pair := range map[string][2]any{
 		"key": {"cpu", key.Key}, "self": {"2", key.SelfUsed.String()}, "reserved": {"3", key.Reserved.String()},
