@@ -1,14 +1,14 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/runtime"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/resource"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/util/templates"
@@ -16,7 +16,6 @@ import (
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/nearest"
-	"github.com/stowage-dev/stowage/pkg/print"
 )
 
 const (
@@ -64,7 +63,8 @@ type checkOptions struct {
 	replicas int64
 	exitCode bool
 
-	target    string
+	// targets are the workloads named, of which one is judged.
+	targets   []string
 	namespace string
 }
 
@@ -78,12 +78,7 @@ func newCheckCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(checkExamples),
 		Args:                  cobra.ArbitraryArgs,
 		ValidArgsFunction:     cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(cmd, args); err != nil {
-				return err
-			}
-			return o.run(cmd.Context())
-		},
+		RunE:                  runE(o),
 	}
 	o.output.AddFlags(cmd)
 	o.source.AddFlags(cmd)
@@ -96,18 +91,30 @@ func newCheckCommand(env cli.Env) *cobra.Command {
 	return cmd
 }
 
-func (o *checkOptions) complete(cmd *cobra.Command, args []string) (err error) {
-	files := len(o.files.Filenames) > 0 || o.files.Kustomize != ""
+// Complete reads the workload's name, and the namespace of what names none.
+func (o *checkOptions) Complete(_ *cobra.Command, args []string) error {
+	o.targets = args
+	namespace, err := o.source.Namespace(o.Env)
+	o.namespace = cmp.Or(namespace, corev1.NamespaceDefault)
+	return err
+}
+
+// fromFiles says whether files are given.
+func (o *checkOptions) fromFiles() bool { return len(o.files.Filenames) > 0 || o.files.Kustomize != "" }
+
+// Validate refuses flags and arguments that do not go together.
+func (o *checkOptions) Validate(cmd *cobra.Command) error {
+	files, scales := o.fromFiles(), cmd.Flags().Changed("replicas")
 	for _, conflict := range []struct {
 		found bool
 		text  string
 	}{
-		{files && len(args) > 0, "when a filename is given, no workload may be named"},
-		{!files && len(args) == 0, "expected a file (-f) or a workload (TYPE/NAME --replicas N)"},
-		{len(args) > 1, "expected one workload as TYPE/NAME, found " + strings.Join(args, " ")},
-		{files && cmd.Flags().Changed("replicas"), "--replicas is about a named workload, and cannot be used with --filename"},
+		{files && len(o.targets) > 0, "when a filename is given, no workload may be named"},
+		{!files && len(o.targets) == 0, "expected a file (-f) or a workload (TYPE/NAME --replicas N)"},
+		{len(o.targets) > 1, "expected one workload as TYPE/NAME, found " + strings.Join(o.targets, " ")},
+		{files && scales, "--replicas is about a named workload, and cannot be used with --filename"},
 		{!files && o.op != "", "--op is about what a file holds, and needs --filename"},
-		{!files && !cmd.Flags().Changed("replicas"), "a named workload needs --replicas"},
+		{!files && !scales, "a named workload needs --replicas"},
 		{!files && o.replicas < 0, "--replicas: expected 0 or more"},
 		{o.source.Path == "-" && slices.Contains(o.files.Filenames, "-"), "--snapshot and --filename cannot both be read from stdin"},
 	} {
@@ -118,61 +125,72 @@ func (o *checkOptions) complete(cmd *cobra.Command, args []string) (err error) {
 	if o.op != "" && !slices.Contains(operations(), o.op) {
 		return fmt.Errorf("--op %q: expected one of %s%s", o.op, strings.Join(operations(), ", "), nearest.DidYouMean(o.op, operations()))
 	}
-	if !files {
-		o.target = args[0]
-	}
-	if o.namespace, err = o.source.Namespace(o.Env); err != nil {
-		return err
-	}
 	return o.output.Validate()
 }
 
-func (o *checkOptions) run(ctx context.Context) error {
-	kinds, err := o.source.kinds()
+// Run prints the verdicts.
+func (o *checkOptions) Run(ctx context.Context) error {
+	list, err := o.ask(ctx)
 	if err != nil {
 		return err
 	}
+	if err := o.print(list); err != nil {
+		return err
+	}
+	if o.exitCode && slices.ContainsFunc(list.Items, refused) {
+		return cli.ErrNo
+	}
+	return nil
+}
+
+func refused(check reportv1alpha1.QuotaCheck) bool { return !check.Allowed }
+
+// ask judges what the files hold, or the workload that is named.
+func (o *checkOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaCheckList, error) {
 	var subjects []subject
-	if o.target == "" { // a mistake in the file is told before a cluster is loaded
-		if subjects, err = readManifests(o.Env, o.files, kinds, orDefault(o.namespace)); err != nil {
-			return err
+	if o.fromFiles() { // a mistake in one is told before a cluster is loaded
+		kinds, err := o.source.kinds()
+		if err != nil {
+			return nil, err
+		}
+		if subjects, err = readManifests(o.Env, o.files, kinds, o.namespace); err != nil {
+			return nil, err
 		}
 	}
 	w, err := o.source.load(ctx, o.Env, "nodes", "namespaces")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cli.Warn(o.ErrOut, append(w.notes, uncounted(w)...))
-	if o.target != "" {
-		found, err := w.findScalable(o.target, orDefault(o.namespace))
+	if !o.fromFiles() {
+		found, err := w.findScalable(o.targets[0], o.namespace)
 		if err == nil {
 			found, err = found.scaledTo(o.replicas)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		subjects = []subject{found}
 	}
+	return o.judgeAll(ctx, w, subjects)
+}
+
+// judgeAll judges the subjects in their order.
+func (o *checkOptions) judgeAll(ctx context.Context, w *world, subjects []subject) (*reportv1alpha1.QuotaCheckList, error) {
 	judge, err := o.judge(w)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	list := &reportv1alpha1.QuotaCheckList{Items: []reportv1alpha1.QuotaCheck{}}
 	list.SetGroupVersionKind(reportv1alpha1.GroupVersion.WithKind("QuotaCheckList"))
 	for _, subject := range subjects {
 		check, err := judge.judge(ctx, subject, operation(o.op))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		list.Items = append(list.Items, *check)
 	}
-	if err := o.print(list); err != nil {
-		return err
-	}
-	if o.exitCode && slices.ContainsFunc(list.Items, func(check reportv1alpha1.QuotaCheck) bool { return !check.Allowed }) {
-		return cli.ErrNo
-	}
-	return nil
+	return list, nil
 }
 
 // judge judges by the world, and asks the cluster, if there is one, for the user's rights.
@@ -185,51 +203,4 @@ func (o *checkOptions) judge(w *world) (*judge, error) {
 		return nil, err
 	}
 	return newJudge(w, mayUse), nil
-}
-
-func (o *checkOptions) print(list *reportv1alpha1.QuotaCheckList) error {
-	switch {
-	case o.output.Name():
-		for _, check := range list.Items {
-			if _, err := fmt.Fprintln(o.Out, print.Escape(check.Object)); err != nil {
-				return err
-			}
-		}
-		return nil
-	case !o.output.Human():
-		var report runtime.Object = list
-		if len(list.Items) == 1 && !strings.HasPrefix(o.output.Format, "custom-columns") {
-			report = &list.Items[0]
-		}
-		return o.output.PrintReport(o.Out, report)
-	}
-	theme := o.output.Color.Theme(o.Env)
-	for _, check := range list.Items {
-		if err := writeCheck(o.Out, &check, theme, o.Width()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeCheck draws a verdict: the object's line, then the reasons and warnings.
-func writeCheck(out io.Writer, check *reportv1alpha1.QuotaCheck, theme print.Theme, width int) error {
-	verdict := theme.Good("admitted")
-	if !check.Allowed {
-		verdict = theme.Bad("refused ")
-	}
-	charged := ""
-	if check.Group != "" {
-		charged = "  " + theme.Faint("charges "+print.Escape(check.Group))
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s%s\n", verdict, theme.Strong(print.Escape(check.Object)), charged)
-	for _, reason := range check.Reasons {
-		fmt.Fprintln(&b, print.Hang("  - ", print.Escape(reason), width, "    "))
-	}
-	for _, warning := range check.Warnings {
-		fmt.Fprintln(&b, theme.Warn(print.Hang("  ! ", print.Escape(warning), width, "    ")))
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
 }

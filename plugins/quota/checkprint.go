@@ -1,0 +1,60 @@
+package quota
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/print"
+)
+
+// print writes the verdicts.
+func (o *checkOptions) print(list *reportv1alpha1.QuotaCheckList) error {
+	switch {
+	case o.output.Name():
+		for _, check := range list.Items {
+			if _, err := fmt.Fprintln(o.Out, print.Escape(check.Object)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case !o.output.Human():
+		var report runtime.Object = list
+		if len(list.Items) == 1 && !strings.HasPrefix(o.output.Format, "custom-columns") {
+			report = &list.Items[0]
+		}
+		return o.output.PrintReport(o.Out, report)
+	}
+	theme := o.output.Color.Theme(o.Env)
+	for _, check := range list.Items {
+		if err := writeCheck(o.Out, &check, theme, o.Width()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeCheck draws a verdict: the object's line, then the reasons and warnings.
+func writeCheck(out io.Writer, check *reportv1alpha1.QuotaCheck, theme print.Theme, width int) error {
+	verdict := theme.Good("admitted")
+	if !check.Allowed {
+		verdict = theme.Bad("refused ")
+	}
+	charged := ""
+	if check.Group != "" {
+		charged = "  " + theme.Faint("charges "+print.Escape(check.Group))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s%s\n", verdict, theme.Strong(print.Escape(check.Object)), charged)
+	for _, reason := range check.Reasons {
+		fmt.Fprintln(&b, print.Hang("  - ", print.Escape(reason), width, "    "))
+	}
+	for _, warning := range check.Warnings {
+		fmt.Fprintln(&b, theme.Warn(print.Hang("  ! ", print.Escape(warning), width, "    ")))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
