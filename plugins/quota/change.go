@@ -113,7 +113,8 @@ func (o *changeOptions) change(ctx context.Context, groups *quota.Tree, old, gro
 }
 
 func equalHard(a, b *quota.Group) bool {
-	return len(quota.Increase(hardOf(a), hardOf(b))) == 0 && len(quota.Increase(hardOf(b), hardOf(a))) == 0 && len(a.Spec.Hard) == len(b.Spec.Hard)
+	before, after := quota.CanonicalList(a.Spec.Hard), quota.CanonicalList(b.Spec.Hard)
+	return len(quota.Increase(before, after)) == 0 && len(quota.Increase(after, before)) == 0 && len(a.Spec.Hard) == len(b.Spec.Hard)
 }
 
 // write sends the group, unless the dry run is the client's. What has changed since

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,15 +20,14 @@ func (o *changeOptions) preview(parent, old, group *quota.Group) error {
 		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
 		print.Column{Title: "BEFORE"}, print.Column{Title: "AFTER", Style: func(string) print.Style { return theme.Strong }}, print.Column{Title: "USED"},
 	)
-	before, after := hardOf(old), hardOf(group)
-	keys := map[string]bool{}
-	for _, hard := range []corev1.ResourceList{before, after} {
-		for key := range hard {
-			keys[string(key)] = true
-		}
+	before, after := corev1.ResourceList{}, quota.CanonicalList(group.Spec.Hard)
+	if old != nil {
+		before = quota.CanonicalList(old.Spec.Hard)
 	}
-	for _, key := range sortedKeys(keys) {
-		table.Append(group.Name, key, quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
+	both := maps.Clone(before)
+	maps.Copy(both, after)
+	for _, key := range quota.Keys(both) {
+		table.Append(group.Name, string(key), quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
 	}
 	if err := table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading}); err != nil {
 		return err
@@ -50,16 +50,18 @@ func (o *changeOptions) previewParent(parent *quota.Group, before, after corev1.
 	)
 	for _, key := range quota.Keys(parent.Spec.Hard) {
 		left := quota.Left(parent, key)
-		then := less(left, less(after[quota.Canonical(key)], before[quota.Canonical(key)]))
-		table.Append(parent.Name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, string(key)))
+		then := left.DeepCopy()
+		then.Sub(after[quota.Canonical(key)])
+		then.Add(before[quota.Canonical(key)])
+		table.Append(parent.Name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, key))
 	}
 	fmt.Fprintln(o.ErrOut)
 	return table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading})
 }
 
 // quantityOf is a key's quantity, empty where the list has none.
-func quantityOf(list corev1.ResourceList, key string) string {
-	quantity, ok := list[corev1.ResourceName(key)]
+func quantityOf(list corev1.ResourceList, key corev1.ResourceName) string {
+	quantity, ok := list[key]
 	if !ok {
 		return ""
 	}

@@ -16,6 +16,7 @@ import (
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
 
 const (
@@ -157,13 +158,13 @@ func (o *checkOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaCheckList,
 			return nil, err
 		}
 	}
-	w, err := o.source.load(ctx, o.Env, "nodes", "namespaces")
+	groups, err := o.source.load(ctx, o.Env, "nodes", "namespaces")
 	if err != nil {
 		return nil, err
 	}
-	cli.Warn(o.ErrOut, append(w.notes, uncounted(w)...))
+	cli.Warn(o.ErrOut, uncounted(groups))
 	if !o.fromFiles() {
-		found, err := w.findScalable(o.targets[0], o.namespace)
+		found, err := findScalable(groups, o.targets[0], o.namespace)
 		if err == nil {
 			found, err = found.scaledTo(o.replicas)
 		}
@@ -172,35 +173,27 @@ func (o *checkOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaCheckList,
 		}
 		subjects = []subject{found}
 	}
-	return o.judgeAll(ctx, w, subjects)
+	return o.judgeAll(ctx, groups, subjects)
 }
 
 // judgeAll judges the subjects in their order.
-func (o *checkOptions) judgeAll(ctx context.Context, w *world, subjects []subject) (*reportv1alpha1.QuotaCheckList, error) {
-	judge, err := o.judge(w)
-	if err != nil {
-		return nil, err
+func (o *checkOptions) judgeAll(ctx context.Context, groups *state.State, subjects []subject) (*reportv1alpha1.QuotaCheckList, error) {
+	you := state.Requester{Name: "you"}
+	if !o.source.Offline() {
+		var err error
+		if you.MayCharge, err = selfMayCharge(o.Env); err != nil {
+			return nil, err
+		}
 	}
+	trial := groups.Try(you)
 	list := &reportv1alpha1.QuotaCheckList{Items: []reportv1alpha1.QuotaCheck{}}
 	list.SetGroupVersionKind(reportv1alpha1.GroupVersion.WithKind("QuotaCheckList"))
 	for _, subject := range subjects {
-		check, err := judge.judge(ctx, subject, operation(o.op))
+		check, err := judge(ctx, trial, subject, operation(o.op))
 		if err != nil {
 			return nil, err
 		}
 		list.Items = append(list.Items, *check)
 	}
 	return list, nil
-}
-
-// judge judges by the world, and asks the cluster, if there is one, for the user's rights.
-func (o *checkOptions) judge(w *world) (*judge, error) {
-	if o.source.Offline() {
-		return newJudge(w, nil), nil
-	}
-	mayUse, err := selfMayUse(o.Env)
-	if err != nil {
-		return nil, err
-	}
-	return newJudge(w, mayUse), nil
 }

@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ func clusterKeys(ctx context.Context, env cli.Env) []string {
 			keys[string(key)] = true
 		}
 	}
-	return sortedKeys(keys)
+	return slices.Sorted(maps.Keys(keys))
 }
 
 // clusterGroups are the cluster's groups. Nothing is told of how they are loaded, in

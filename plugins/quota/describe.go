@@ -70,16 +70,15 @@ func (o *describeOptions) Validate(cmd *cobra.Command) error {
 
 // Run describes the groups, one after the other.
 func (o *describeOptions) Run(ctx context.Context) error {
-	w, err := o.source.load(ctx, o.Env, "nodes", "events")
+	groups, err := o.source.load(ctx, o.Env, "nodes", "events")
 	if err != nil {
 		return err
 	}
-	cli.Warn(o.ErrOut, w.notes)
 	p := &describePrinter{Writer: o.Out, width: o.Width(), treePrinter: treePrinter{
-		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.output == "wide", now: w.Now,
+		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.output == "wide", now: groups.Now,
 	}}
 	for i, name := range o.names {
-		description, err := w.Describe(name)
+		description, err := groups.Describe(name)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -15,6 +14,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/quota/state"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -120,13 +120,13 @@ func shortNames() map[string]string {
 
 // findScalable finds the workload that TYPE/NAME names in a namespace, of a kind
 // that has a number of replicas.
-func (w *world) findScalable(argument, namespace string) (subject, error) {
+func findScalable(groups *state.State, argument, namespace string) (subject, error) {
 	typeName, name, ok := strings.Cut(argument, "/")
 	if !ok || name == "" || strings.Contains(name, "/") {
 		return subject{}, fmt.Errorf("%q: expected TYPE/NAME, such as deployment/web", argument)
 	}
 	var names []string
-	for _, kind := range w.kinds.All() {
+	for _, kind := range groups.Kinds.All() {
 		names = append(names, kind.Resource)
 		if !isNamed(kind, strings.ToLower(typeName)) {
 			continue
@@ -135,7 +135,7 @@ func (w *world) findScalable(argument, namespace string) (subject, error) {
 			return subject{}, fmt.Errorf("--replicas: a %s has no single number of replicas", kind.Kind)
 		}
 		var near []string
-		for _, object := range objects(w.snap, kind) {
+		for _, object := range groups.Objects(kind) {
 			switch {
 			case object.GetNamespace() != namespace:
 			case object.GetName() == name:
@@ -169,12 +169,4 @@ func (s subject) scaledTo(replicas int64) (subject, error) {
 		return subject{}, fmt.Errorf("--replicas: %w", err)
 	}
 	return subject{object: &unstructured.Unstructured{Object: content}, kind: s.kind, scaled: true}, nil
-}
-
-// orDefault is the namespace, or "default" for none.
-func orDefault(namespace string) string {
-	if namespace == "" {
-		return corev1.NamespaceDefault
-	}
-	return namespace
 }

@@ -164,20 +164,20 @@ func changed(before, after []reportv1alpha1.QuotaTreeItem) []reportv1alpha1.Quot
 
 // ask loads the cluster or the dump and reports its tree as of now.
 func (o *treeOptions) ask(ctx context.Context) (report *reportv1alpha1.QuotaTree, now time.Time, err error) {
-	w, err := o.source.load(ctx, o.Env, "resourcequotas")
+	groups, err := o.source.load(ctx, o.Env, "resourcequotas")
 	if err != nil {
 		return nil, now, err
 	}
-	report, err = o.report(w)
-	return report, w.Now, err
+	report, err = o.report(groups)
+	return report, groups.Now, err
 }
 
-func (o *treeOptions) report(w *world) (*reportv1alpha1.QuotaTree, error) {
-	cli.Warn(o.ErrOut, append(w.notes, uncounted(w)...))
-	if len(w.snap.BizGroupResourceQuotas) == 0 && o.name == "" {
-		o.explainNone(w.snap)
+func (o *treeOptions) report(groups *state.State) (*reportv1alpha1.QuotaTree, error) {
+	cli.Warn(o.ErrOut, uncounted(groups))
+	if len(groups.Snapshot.BizGroupResourceQuotas) == 0 && o.name == "" {
+		o.explainNone(groups.Snapshot)
 	}
-	report, err := w.Tree(o.name)
+	report, err := groups.Tree(o.name)
 	if err != nil {
 		return nil, err
 	}

@@ -108,10 +108,9 @@ func (o *verifyOptions) askAgain(ctx context.Context, before *reportv1alpha1.Quo
 }
 
 func (o *verifyOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaVerify, error) {
-	w, err := o.source.load(ctx, o.Env, "nodes")
+	groups, err := o.source.load(ctx, o.Env, "nodes")
 	if err != nil {
 		return nil, err
 	}
-	cli.Warn(o.ErrOut, w.notes)
-	return w.Verify(o.name)
+	return groups.Verify(o.name)
 }

@@ -3,6 +3,7 @@
 // reports that are read off them.
 //
 //	snapshot -> State -> Tree, Verify, Describe
+//	                  -> Trial -> QuotaCheck, one change after the other
 //
 // Whoever shows groups (a command, a view, a check of hardware pools) begins here.
 // What the groups may do is decided by package quota; what is drawn of a report,

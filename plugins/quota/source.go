@@ -3,18 +3,14 @@ package quota
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
-	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -46,20 +42,9 @@ func (f *sourceFlags) kinds() (*workload.Kinds, error) {
 	return kinds, nil
 }
 
-// world is a cluster's groups and what charges them.
-type world struct {
-	*state.State
-	snap  *snapshot.Snapshot
-	kinds *workload.Kinds
-	tree  *quota.Tree
-	index *quota.Index
-	// notes say what the answer stands on, for stderr.
-	notes []string
-}
-
 // load reads the cluster or the dump: the groups, the workloads, and these further
-// resources ("events").
-func (f *sourceFlags) load(ctx context.Context, env cli.Env, resources ...string) (*world, error) {
+// resources ("events"). What could not be seen is told on stderr.
+func (f *sourceFlags) load(ctx context.Context, env cli.Env, resources ...string) (*state.State, error) {
 	kinds, err := f.kinds()
 	if err != nil {
 		return nil, err
@@ -70,7 +55,8 @@ func (f *sourceFlags) load(ctx context.Context, env cli.Env, resources ...string
 	if err != nil {
 		return nil, err
 	}
-	return &world{State: groups, snap: groups.Snapshot, kinds: kinds, tree: groups.Groups, index: groups.Workloads, notes: notes(groups)}, nil
+	cli.Warn(env.ErrOut, notes(groups))
+	return groups, nil
 }
 
 // loadGroups reads the groups alone.
@@ -127,38 +113,19 @@ func unknownWithout(resource string) string {
 }
 
 // uncounted warns of groups whose status is not of their spec.
-func uncounted(w *world) []string {
-	groups := w.Uncounted()
-	if len(groups) == 0 {
+func uncounted(groups *state.State) []string {
+	uncounted := groups.Uncounted()
+	if len(uncounted) == 0 {
 		return nil
 	}
 	const most = 3
 	var names []string
-	for _, group := range groups[:min(len(groups), most)] {
+	for _, group := range uncounted[:min(len(uncounted), most)] {
 		names = append(names, group.Name)
 	}
 	text := strings.Join(names, ", ")
-	if more := len(groups) - most; more > 0 {
+	if more := len(uncounted) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return []string{fmt.Sprintf("%s: not counted yet, so what is used may be more than is shown; is the in-cluster component running? (kubectl quota status)", text)}
 }
-
-// objects are the snapshot's of a workload kind.
-func objects(snap *snapshot.Snapshot, kind *workload.Kind) []snapshot.Object {
-	return (&state.State{Snapshot: snap}).Objects(kind)
-}
-
-func plus(a, b resource.Quantity) resource.Quantity {
-	sum := a.DeepCopy()
-	sum.Add(b)
-	return sum
-}
-
-func less(a, b resource.Quantity) resource.Quantity {
-	difference := a.DeepCopy()
-	difference.Sub(b)
-	return difference
-}
-
-func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
