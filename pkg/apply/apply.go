@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -24,26 +26,38 @@ type Options struct {
 	// DryRun has the API server check the change of every node and store nothing.
 	DryRun bool
 	// Timeout is how long a wave may take to settle. Default: what the plan says, and
-	// Patience.
+	// five minutes.
 	Timeout time.Duration
-	// Load takes a snapshot of the cluster as it is.
-	Load func(context.Context) (*snapshot.Snapshot, error)
-	// Watch is like Load, but the snapshot need hold no more than the kinds of
-	// plan.Watched: it is asked again and again while a wave settles. Default: Load.
-	Watch func(context.Context) (*snapshot.Snapshot, error)
-	// Drift says what has changed of what matters since the plan was made; it is asked
-	// before nodes of a wave are changed, but not in a dry run. See plan.Drift.
-	Drift func(context.Context, *snapshot.Snapshot) ([]report.Drift, error)
-	// Report is told of every step, from one goroutine at a time; nil for nobody.
-	Report func(Step)
+	// Plan says how what is left of the plan is planned anew, as it was planned: of it,
+	// the waves and Progress do not count.
+	Plan plan.Options
+	// Load takes a snapshot of the cluster as it is: of the resources that are named, or
+	// of all where none is.
+	Load func(ctx context.Context, resources ...string) (*snapshot.Snapshot, error)
+	// Observer is told what happens; nil for nobody.
+	Observer Observer
 	// File is where the plan is saved, for errors that say how to go on; empty if it
 	// is not known.
 	File string
 }
 
-// Patience is how much longer than planned a wave may take: for images that are slow
+// Observer is told what happens, from one goroutine at a time.
+type Observer interface {
+	// Step is told of every step.
+	Step(Step)
+	// Planning is told how many of the evictions that are left are planned anew.
+	Planning(done, total int)
+}
+
+// silence is an observer that keeps it to itself.
+type silence struct{}
+
+func (silence) Step(Step)         {}
+func (silence) Planning(_, _ int) {}
+
+// patience is how much longer than planned a wave may take: for images that are slow
 // to come, say.
-const Patience = 5 * time.Minute
+const patience = 5 * time.Minute
 
 // polling is how long to wait between two looks at the cluster.
 func polling() wait.Backoff {
@@ -63,6 +77,9 @@ type Step struct {
 	Done string
 	// Waiting says for what, a line each; empty when done.
 	Waiting []string
+	// Found and Left are the taints of a node before and after; none where the node is
+	// not there.
+	Found, Left []corev1.Taint
 }
 
 // DriftError refuses to go on with a plan.
@@ -80,6 +97,12 @@ func (e *DriftError) Error() string {
 	return "the cluster is not as planned: " + some(texts)
 }
 
+// Compare returns a [DriftError] unless what is left of a plan may be applied to the
+// cluster as it is now.
+func Compare(ctx context.Context, p *report.TaintPlan, now *snapshot.Snapshot, opts Options) error {
+	return newRun(nil, p, opts).compare(ctx, now)
+}
+
 // Run applies a plan wave by wave. Nodes that have had their change are left alone, so
 // that it may be called again. An error says what is done; it wraps ctx's when that
 // was cancelled, which ends Run after the nodes of the wave, and a [DriftError] when
@@ -91,8 +114,8 @@ func Run(ctx context.Context, client kubernetes.Interface, p *report.TaintPlan, 
 	if err != nil {
 		return r.stopped(0, err)
 	}
-	r.unsure, r.changed = false, plan.DoneNodes(p, snap)
-	begun, half := plan.Begun(p, snap)
+	r.unsure, r.changed = false, saved.DoneNodes(p, snap)
+	begun, half := saved.Begun(p, snap)
 	if err := r.readClock(ctx); err != nil {
 		return r.stopped(max(0, int(begun)-1), err)
 	}
@@ -142,6 +165,9 @@ type run struct {
 }
 
 func newRun(client kubernetes.Interface, p *report.TaintPlan, opts Options) *run {
+	if opts.Observer == nil {
+		opts.Observer = silence{}
+	}
 	r := &run{client: client, plan: p, nodes: map[string]report.TaintedNode{}, changed: map[string]bool{}, opts: opts}
 	for _, node := range p.Nodes {
 		r.nodes[node.Name] = node
@@ -186,10 +212,11 @@ func (r *run) wave(ctx context.Context, i, begun int, half bool, before *snapsho
 	return after, err
 }
 
-// compare returns a [DriftError] unless the rest of the plan may be applied to the
-// cluster as it is now.
+// compare is Compare, which knows the nodes that have been changed.
 func (r *run) compare(ctx context.Context, now *snapshot.Snapshot) error {
-	drift, err := r.opts.Drift(ctx, now)
+	opts := r.opts.Plan
+	opts.Progress = r.opts.Observer.Planning
+	drift, err := saved.Drift(ctx, r.plan, now, opts)
 	if err != nil {
 		return err
 	}
@@ -202,12 +229,12 @@ func (r *run) compare(ctx context.Context, now *snapshot.Snapshot) error {
 // reverted are the nodes that had their change and have it no more, as others have
 // taken it back.
 func (r *run) reverted(now *snapshot.Snapshot) []report.Drift {
-	done := plan.DoneNodes(r.plan, now)
+	done := saved.DoneNodes(r.plan, now)
 	var drift []report.Drift
 	for _, node := range now.Nodes {
 		if r.changed[node.Name] && !done[node.Name] && isPlanned(r.nodes[node.Name], node) {
 			drift = append(drift, report.Drift{
-				Object: "node/" + node.Name, Planned: plan.Taints(r.nodes[node.Name].After), Found: plan.Taints(node.Spec.Taints),
+				Object: "node/" + node.Name, Planned: saved.Taints(r.nodes[node.Name].After), Found: saved.Taints(node.Spec.Taints),
 			})
 		}
 	}
@@ -219,7 +246,7 @@ const parallel = 16
 
 // each changes the nodes of a wave together, whatever becomes of ctx meanwhile. After
 // an error no further node is begun.
-func (r *run) each(ctx context.Context, i int, change func(context.Context, report.TaintedNode) (string, error)) error {
+func (r *run) each(ctx context.Context, i int, change func(context.Context, report.TaintedNode) (Step, error)) error {
 	ctx = context.WithoutCancel(ctx)
 	group, failed := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -228,12 +255,13 @@ func (r *run) each(ctx context.Context, i int, change func(context.Context, repo
 			if failed.Err() != nil {
 				return nil
 			}
-			done, err := change(ctx, r.nodes[name])
+			step, err := change(ctx, r.nodes[name])
 			if err != nil {
 				// In words: who unwraps the API server's own error tells nothing of what is done.
 				return errors.New("node " + name + ": " + err.Error())
 			}
-			r.report(Step{Wave: i + 1, Object: "node/" + name, Done: done})
+			step.Wave, step.Object = i+1, "node/"+name
+			r.report(step)
 			return nil
 		})
 	}
@@ -252,9 +280,7 @@ func (r *run) report(step Step) {
 			r.changed[name] = true
 		}
 	}
-	if r.opts.Report != nil {
-		r.opts.Report(step)
-	}
+	r.opts.Observer.Step(step)
 }
 
 // settle waits until a wave has settled, and returns the cluster as it then is, by look.
@@ -291,33 +317,30 @@ func (r *run) settle(ctx context.Context, i int, before *snapshot.Snapshot, look
 
 // watch looks at what tells whether a wave has settled.
 func (r *run) watch(ctx context.Context, i int) (*snapshot.Snapshot, []string, error) {
-	load := r.opts.Watch
-	if load == nil {
-		load = r.opts.Load
-	}
-	return r.look(ctx, i, load)
+	return r.look(ctx, i, saved.Watched()...)
 }
 
 // full looks at the whole cluster, once a wave seems to have settled.
 func (r *run) full(ctx context.Context, i int) (*snapshot.Snapshot, []string, error) {
 	snap, waiting, err := r.watch(ctx, i)
-	if err != nil || len(waiting) > 0 || r.opts.Watch == nil {
+	if err != nil || len(waiting) > 0 {
 		return snap, waiting, err
 	}
-	return r.look(ctx, i, r.opts.Load)
+	return r.look(ctx, i)
 }
 
-func (r *run) look(ctx context.Context, i int, load func(context.Context) (*snapshot.Snapshot, error)) (*snapshot.Snapshot, []string, error) {
-	snap, err := load(ctx)
+// look loads resources, or all, and says what has not settled.
+func (r *run) look(ctx context.Context, i int, resources ...string) (*snapshot.Snapshot, []string, error) {
+	snap, err := r.opts.Load(ctx, resources...)
 	if err != nil {
 		return nil, nil, err
 	}
-	return snap, plan.Unsettled(r.plan, int32(i)+1, snap), nil
+	return snap, saved.Unsettled(r.plan, int32(i)+1, snap), nil
 }
 
 // timeout is how long a wave may take to settle: until its last eviction, as long as
 // any of its pods may take to end and as the slowest workload needs to start, and
-// Patience.
+// patience.
 func (r *run) timeout(i int, before *snapshot.Snapshot) time.Duration {
 	if r.opts.Timeout > 0 {
 		return r.opts.Timeout
@@ -340,7 +363,7 @@ func (r *run) timeout(i int, before *snapshot.Snapshot) time.Duration {
 	for _, w := range r.plan.Workloads {
 		start = max(start, w.StartSeconds)
 	}
-	return time.Duration(after+grace+start)*time.Second + Patience
+	return time.Duration(after+grace+start)*time.Second + patience
 }
 
 // stopped is the error of a wave, with what is done and how to go on.

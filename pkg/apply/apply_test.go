@@ -90,7 +90,7 @@ func TestTimeoutFollowsThePlan(t *testing.T) {
 	}
 	before := build.Snapshot(ends("x", "a", 3600), ends("y", "b", 5), ends("low", "other", 100), ends("stays", "other", 9999))
 	for i, seconds := range []int{70 + 3600, 640 + 100, 40} {
-		if got, want := r.timeout(i, before), time.Duration(seconds)*time.Second+Patience; got != want {
+		if got, want := r.timeout(i, before), time.Duration(seconds)*time.Second+patience; got != want {
 			t.Errorf("wave %d: %s, want %s", i+1, got, want)
 		}
 	}

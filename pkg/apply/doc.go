@@ -1,4 +1,4 @@
-// Package apply carries out a plan of package plan: wave by wave it sets the taints of
+// Package apply carries out a saved plan (package plan/saved): wave by wave it sets the taints of
 // the nodes, and waits until what they displace has settled.
 //
 // # What is written
@@ -25,6 +25,6 @@
 // The nodes of a wave are changed together, and a wave once begun is set on all its
 // nodes: Ctrl-C stops between waves. The wave is over when the evicted pods are gone
 // and their workloads have as many ready pods as the plan has nodes for
-// ([plan.Unsettled]). Before nodes are changed what is left of the plan is compared with
+// ([saved.Unsettled]). Before nodes are changed what is left of the plan is compared with
 // the cluster: at the first wave too, as the user may have been asked long ago.
 package apply

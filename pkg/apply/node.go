@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
 
@@ -36,53 +36,54 @@ func onConflict(change func() error) error {
 
 // taint gives a node its planned taints, if its taints are still those that the plan
 // begins with.
-func (r *run) taint(ctx context.Context, planned report.TaintedNode) (done string, err error) {
+func (r *run) taint(ctx context.Context, planned report.TaintedNode) (step Step, err error) {
 	err = onConflict(func() error {
 		node, err := r.client.CoreV1().Nodes().Get(ctx, planned.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			done = gone
+			step = Step{Done: gone}
 			return nil
 		case err != nil:
 			return err
 		case !isPlanned(planned, node):
 			return fmt.Errorf("it is another one of this name, made at %s", node.CreationTimestamp.UTC().Format(time.RFC3339))
-		case plan.Done(planned, node.Spec.Taints):
-			done = "unchanged"
+		case saved.Done(planned, node.Spec.Taints):
+			step = Step{Done: "unchanged", Found: node.Spec.Taints, Left: node.Spec.Taints}
 			return nil
 		case !taint.Same(planned.Before, node.Spec.Taints):
-			return fmt.Errorf("its taints have changed: planned %s, found %s", plan.Taints(planned.Before), plan.Taints(node.Spec.Taints))
+			return fmt.Errorf("its taints have changed: planned %s, found %s", saved.Taints(planned.Before), saved.Taints(node.Spec.Taints))
 		}
-		done = "tainted"
+		step = Step{Done: "tainted", Found: node.Spec.Taints, Left: planned.After}
 		return r.write(ctx, node, planned.After)
 	})
-	return done, err
+	return step, err
 }
 
 // restore takes the planned change of a node back, if Run made it.
-func (r *run) restore(ctx context.Context, planned report.TaintedNode) (done string, err error) {
+func (r *run) restore(ctx context.Context, planned report.TaintedNode) (step Step, err error) {
 	err = onConflict(func() error {
 		node, err := r.client.CoreV1().Nodes().Get(ctx, planned.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && !isPlanned(planned, node) {
-			done = gone
+			step = Step{Done: gone}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		restored := plan.Restore(planned, node.Spec.Taints)
-		if taint.Same(restored, node.Spec.Taints) {
-			done = "unchanged"
+		found := node.Spec.Taints
+		restored := saved.Restore(planned, found)
+		switch {
+		case taint.Same(restored, found):
+			step = Step{Done: "unchanged", Found: found, Left: found}
+			return nil
+		case !ours(planned, node):
+			step = Step{Done: "not ours", Found: found, Left: found}
 			return nil
 		}
-		if !ours(planned, node) {
-			done = "not ours"
-			return nil
-		}
-		done = "restored"
+		step = Step{Done: "restored", Found: found, Left: restored}
 		return r.write(ctx, node, restored)
 	})
-	return done, err
+	return step, err
 }
 
 // isPlanned says whether a node is the one of the plan, and not a later one of its
@@ -99,7 +100,7 @@ func ours(planned report.TaintedNode, node *corev1.Node) bool {
 	if len(node.Spec.Taints) == 0 || slices.ContainsFunc(node.ManagedFields, ownsTaints) {
 		return true
 	}
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.TimeAdded != nil && plan.Sets(planned, t) })
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.TimeAdded != nil && saved.Sets(planned, t) })
 }
 
 // ownsTaints says whether an entry is the field manager's, and has the taints.

@@ -29,8 +29,5 @@
 // what it asks for with all of the wave's pods gone at once. Pods on the wave's own nodes
 // that nothing replaces are lost in whatever wave; they are named.
 //
-// A plan that is saved is sealed (seal.go) by a checksum; before it is applied the
-// plan is made anew and the two are compared (drift.go), whereby only what matters
-// counts: the nodes and their taints, who is evicted, who then has no home, which
-// budgets break. On which of several nodes a pod lands does not.
+// A plan that is kept in a file, and what has become of it since, is package saved's.
 package plan

@@ -21,12 +21,6 @@ func (m *move) fate() report.Fate {
 	return report.FateNotReplaced
 }
 
-// homeless says whether another order of the waves might give a pod of this fate a home,
-// which it has not.
-func homeless(fate report.Fate) bool {
-	return fate == report.FatePending || fate == report.FateReturns
-}
-
 // summary counts what comes of a plan.
 func summary(p *report.TaintPlan) report.TaintSummary {
 	s := report.TaintSummary{EvictedByWave: make([]int32, len(p.Waves)), Stranded: int32(len(p.Stranded)), Freed: int32(len(p.Freed))}

@@ -43,6 +43,9 @@ type Options struct {
 	Progress func(done, total int)
 }
 
+// Kind is a plan's as an object.
+const Kind = "TaintPlan"
+
 // DefaultStartTime is how long a pod is taken to need until it is ready when nothing
 // is known.
 const DefaultStartTime = 30 * time.Second
@@ -140,12 +143,12 @@ func (p *Planner) Plan(ctx context.Context, nodes []string, change taint.Change)
 	p.begin(changed)
 	defer p.sim.Undo()
 	plan := &report.TaintPlan{
-		Cluster: Cluster(p.snap), ServerVersion: p.snap.ServerVersion, TakenAt: p.snap.Now(), Change: change,
+		Cluster: p.snap.Cluster(), ServerVersion: p.snap.ServerVersion, TakenAt: p.snap.Now(), Change: change,
 		Summary: report.TaintSummary{EvictedByWave: []int32{}},
 		Nodes:   reportNodes(changed), Evictions: []report.Eviction{}, Stranded: []report.StrandedPod{}, Freed: []report.FreedPod{},
 		Workloads: []report.WorkloadVerdict{}, Waves: [][]string{}, Drift: []report.Drift{},
 	}
-	plan.SetGroupVersionKind(report.GroupVersion.WithKind(kind))
+	plan.SetGroupVersionKind(report.GroupVersion.WithKind(Kind))
 	if len(changed) == 0 {
 		return plan, nil
 	}

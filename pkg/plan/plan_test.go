@@ -66,6 +66,8 @@ func owner(kind, name string) func(*build.PodBuilder) {
 	return func(b *build.PodBuilder) { b.Owner("v1", kind, name) }
 }
 
+func terminating(pod *corev1.Pod) { pod.DeletionTimestamp = &build.Epoch }
+
 func with(edit func(*corev1.Pod)) func(*build.PodBuilder) {
 	return func(b *build.PodBuilder) { b.With(edit) }
 }

@@ -184,7 +184,7 @@ func (p *Planner) settle(start waypoint) {
 // nodes is so in whatever wave.
 func (p *Planner) sound(start waypoint) bool {
 	moves := p.moves[start.moves:]
-	avoidable := func(m *move) bool { return homeless(m.fate()) || m.by != nil && m.fate() == report.FateLost }
+	avoidable := func(m *move) bool { return m.fate().Homeless() || m.by != nil && m.fate() == report.FateLost }
 	return !slices.ContainsFunc(moves, avoidable) && len(p.budgets.sound(moves)) == 0
 }
 

@@ -13,6 +13,9 @@ import (
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
+// workloadKey names a workload, as Kind/name.
+type workloadKey struct{ namespace, workload string }
+
 func (k workloadKey) compare(other workloadKey) int {
 	return cmp.Or(cmp.Compare(k.namespace, other.namespace), cmp.Compare(k.workload, other.workload))
 }

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Now is the instant the snapshot shows: TakenAt or, for a dump that does not
@@ -40,6 +41,15 @@ func (s *Snapshot) Now() metav1.Time {
 		see(metav1.Time(e.EventTime))
 	}
 	return newest
+}
+
+// Cluster is what tells one cluster from another: the UID of its namespace
+// kube-system, empty where that cannot be seen.
+func (s *Snapshot) Cluster() types.UID {
+	if system := s.Namespace(metav1.NamespaceSystem); system != nil {
+		return system.UID
+	}
+	return ""
 }
 
 // Pod returns the pod with that name, or nil.

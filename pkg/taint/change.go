@@ -142,6 +142,23 @@ func Has(taints []corev1.Taint, taint corev1.Taint) bool {
 	return i >= 0 && taints[i].Value == taint.Value
 }
 
+// Difference is what makes the taints from those to, as arguments of kubectl taint: those
+// that are set, then those that are removed.
+func Difference(from, to []corev1.Taint) []string {
+	var words []string
+	for i := range to {
+		if !Has(from, to[i]) {
+			words = append(words, to[i].ToString())
+		}
+	}
+	for _, t := range from {
+		if find(to, t) < 0 {
+			words = append(words, keyString(report.TaintKey{Key: t.Key, Effect: t.Effect})+"-")
+		}
+	}
+	return words
+}
+
 // find is the index of the taint of the same key and effect, or -1.
 func find(taints []corev1.Taint, taint corev1.Taint) int {
 	return slices.IndexFunc(taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })

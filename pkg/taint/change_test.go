@@ -1,6 +1,7 @@
 package taint
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +181,25 @@ func TestSame(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := Same(c.a, c.b); got != c.want {
 				t.Errorf("got %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDifference(t *testing.T) {
+	for name, test := range map[string]struct{ from, to, want string }{
+		"nothing":              {"a=1:NoExecute b:NoSchedule", "b:NoSchedule a=1:NoExecute", ""},
+		"set":                  {"", "a=1:NoExecute b:NoSchedule", "a=1:NoExecute b:NoSchedule"},
+		"removed":              {"a=1:NoExecute b:NoSchedule", "", "a:NoExecute- b:NoSchedule-"},
+		"another value":        {"a=1:NoExecute", "a=2:NoExecute", "a=2:NoExecute"},
+		"another effect":       {"a=1:NoExecute", "a=1:NoSchedule", "a=1:NoSchedule a:NoExecute-"},
+		"set, removed, beside": {"a:NoExecute x:NoSchedule", "x:NoSchedule b:NoExecute", "b:NoExecute a:NoExecute-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, _ := Parse(strings.Fields(test.from)) // no taints are no change
+			to, _ := Parse(strings.Fields(test.to))
+			if got := strings.Join(Difference(from.Add, to.Add), " "); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}

@@ -17,27 +17,26 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/apply"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/print"
-	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // read reads a saved plan; "-" is stdin.
 func (o *Options) read(path string) (*report.TaintPlan, error) {
 	if path == "-" {
-		return plan.Read("stdin", o.In)
+		return saved.Read("stdin", o.In)
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return plan.Read(path, file)
+	return saved.Read(path, file)
 }
 
 // applySaved carries out a plan, unless the cluster has drifted from what it saw.
 func (o *Options) applySaved(ctx context.Context) error {
-	saved, err := o.read(o.Apply)
+	p, err := o.read(o.Apply)
 	if err != nil {
 		return err
 	}
@@ -45,32 +44,37 @@ func (o *Options) applySaved(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := plan.Check(saved, plan.Cluster(snap), snap.ServerVersion); err != nil {
+	if err := saved.Check(p, snap.Cluster(), snap.ServerVersion); err != nil {
 		return fmt.Errorf("%s: %w", o.Apply, err)
 	}
-	if saved.Drift, err = o.drift(ctx, saved, snap); err != nil {
+	observer := o.observer()
+	err = apply.Compare(ctx, p, snap, o.applying(observer))
+	observer.progress.Clear()
+	drifted, refused := errors.AsType[*apply.DriftError](err)
+	switch {
+	case refused:
+		p.Drift = drifted.Drift
+	case err != nil:
 		return err
 	}
-	if err := o.show(saved); err != nil {
+	if err := o.show(p); err != nil {
 		return err
 	}
-	if len(saved.Drift) > 0 {
-		return fmt.Errorf("%s: %w; make the plan again", o.Apply, &apply.DriftError{Drift: saved.Drift})
+	if refused {
+		return fmt.Errorf("%s: %w; make the plan again", o.Apply, drifted)
 	}
-	return o.apply(ctx, saved)
+	return o.carryOut(ctx, p)
 }
 
-// drift is what has changed since a plan was made.
-func (o *Options) drift(ctx context.Context, p *report.TaintPlan, snap *snapshot.Snapshot) ([]report.Drift, error) {
-	progress := o.Progress()
-	defer progress.Clear()
-	opts := o.plan
-	opts.Progress = func(done, total int) { progress.Update("Planning again", done, total) }
-	return plan.Drift(ctx, p, snap, opts)
+// applying says how a plan is applied, or undone.
+func (o *Options) applying(observer apply.Observer) apply.Options {
+	return apply.Options{
+		DryRun: o.dryRun == cmdutil.DryRunServer, Timeout: o.Timeout, Plan: o.plan, Load: o.load, File: o.file(), Observer: observer,
+	}
 }
 
-// apply taints wave by wave what was shown, after asking.
-func (o *Options) apply(ctx context.Context, p *report.TaintPlan) error {
+// carryOut taints wave by wave what was shown, after asking.
+func (o *Options) carryOut(ctx context.Context, p *report.TaintPlan) error {
 	switch {
 	case len(p.Nodes) == 0:
 		return nil
@@ -84,35 +88,23 @@ func (o *Options) apply(ctx context.Context, p *report.TaintPlan) error {
 	if err != nil {
 		return errors.Join(err, o.discard())
 	}
-	err = apply.Run(ctx, client, p, apply.Options{
-		DryRun:  o.dryRun == cmdutil.DryRunServer,
-		Timeout: o.Timeout,
-		Load:    o.load,
-		Watch: func(ctx context.Context) (*snapshot.Snapshot, error) {
-			source := o.Source
-			source.Kinds = plan.Watched()
-			return source.Load(ctx, o.Env, &print.Progress{})
-		},
-		Drift: func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
-			return o.drift(ctx, p, snap)
-		},
-		File:   o.file(),
-		Report: o.reporter(),
-	})
+	observer := o.observer()
+	err = apply.Run(ctx, client, p, o.applying(observer))
+	observer.progress.Clear()
 	if drifted, ok := errors.AsType[*apply.DriftError](err); ok && o.Output.Human() {
 		o.human().drift(drifted.Drift)
 	}
 	return o.interrupted(ctx, err)
 }
 
-// rollback undoes a saved plan, after asking.
-func (o *Options) rollback(ctx context.Context) error {
-	saved, err := o.read(o.Rollback)
+// undo undoes a saved plan, after asking.
+func (o *Options) undo(ctx context.Context) error {
+	p, err := o.read(o.Rollback)
 	if err != nil {
 		return err
 	}
 	if o.dryRun == cmdutil.DryRunClient {
-		return o.pretend(saved, "restored")
+		return o.pretend(p, "restored")
 	}
 	client, err := o.client()
 	if err != nil {
@@ -122,22 +114,18 @@ func (o *Options) rollback(ctx context.Context) error {
 	if err != nil && !apierrors.IsForbidden(err) { // what may not be seen is not compared
 		return err
 	}
-	if err := plan.Check(saved, system.UID, ""); err != nil {
+	if err := saved.Check(p, system.UID, ""); err != nil {
 		return fmt.Errorf("%s: %w", o.Rollback, err)
 	}
 	if o.asks() {
-		if err := o.showRollback(ctx, client, saved); err != nil {
+		if err := o.showRollback(ctx, client, p); err != nil {
 			return err
 		}
 	}
-	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(saved.Change), plural(len(saved.Nodes), "node"))); err != nil {
+	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(p.Change), plural(len(p.Nodes), "node"))); err != nil {
 		return err
 	}
-	return o.interrupted(ctx, apply.Rollback(ctx, client, saved, apply.Options{
-		DryRun: o.dryRun == cmdutil.DryRunServer,
-		File:   o.file(),
-		Report: o.reporter(),
-	}))
+	return o.interrupted(ctx, apply.Rollback(ctx, client, p, o.applying(o.observer())))
 }
 
 // file is where the plan is that is applied or rolled back; empty when stdin was.
@@ -159,18 +147,24 @@ func (o *Options) pretend(p *report.TaintPlan, done string) error {
 // showRollback shows what undoing a plan would do to each node, as the API server says
 // in a dry run.
 func (o *Options) showRollback(ctx context.Context, client kubernetes.Interface, p *report.TaintPlan) error {
-	found := map[string]string{}
-	err := apply.Rollback(ctx, client, p, apply.Options{DryRun: true, Report: func(step apply.Step) {
-		found[step.Object] = step.Done
-	}})
-	if err != nil {
+	steps := rehearsal{}
+	if err := apply.Rollback(ctx, client, p, apply.Options{DryRun: true, Observer: steps}); err != nil {
 		return o.interrupted(ctx, err)
 	}
 	h := o.human()
 	h.Writer = o.steps()
-	h.rollback(p.Nodes, found)
+	h.rollback(p.Nodes, steps)
 	return h.err
 }
+
+// rehearsal keeps the steps, by their objects.
+type rehearsal map[string]apply.Step
+
+// Step keeps a step.
+func (r rehearsal) Step(step apply.Step) { r[step.Object] = step }
+
+// Planning keeps nothing.
+func (rehearsal) Planning(_, _ int) {}
 
 // asks says whether there is a question: not when nothing will be changed or --yes was
 // given.
@@ -195,22 +189,34 @@ func (o *Options) client() (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// reporter writes what is done, line by line: the objects beside the plan, what is
+// observer writes what is done, line by line: the objects beside the plan, what is
 // waited for on stderr, each time that it is something else.
-func (o *Options) reporter() func(apply.Step) {
-	waiting := ""
-	return func(step apply.Step) {
-		if step.Done != "" {
-			fmt.Fprintf(o.steps(), "%s %s\n", print.Escape(step.Object), print.Escape(step.Done))
-		}
-		if now := strings.Join(cut(step.Waiting, 3), "; "); now != waiting {
-			waiting = now
-			if now != "" {
-				fmt.Fprintf(o.ErrOut, "wave %d waits: %s\n", step.Wave, print.Escape(now))
-			}
+type observer struct {
+	steps, notes io.Writer
+	progress     *print.Progress
+	waiting      string
+}
+
+func (o *Options) observer() *observer {
+	return &observer{steps: o.steps(), notes: o.ErrOut, progress: o.Progress()}
+}
+
+// Step writes a step.
+func (o *observer) Step(step apply.Step) {
+	o.progress.Clear()
+	if step.Done != "" {
+		fmt.Fprintf(o.steps, "%s %s\n", print.Escape(step.Object), print.Escape(step.Done))
+	}
+	if now := strings.Join(cut(step.Waiting, 3), "; "); now != o.waiting {
+		o.waiting = now
+		if now != "" {
+			fmt.Fprintf(o.notes, "wave %d waits: %s\n", step.Wave, print.Escape(now))
 		}
 	}
 }
+
+// Planning draws how far the planning is.
+func (o *observer) Planning(done, total int) { o.progress.Update("Planning again", done, total) }
 
 // steps is where the objects that are done are named: stdout, unless a machine
 // reads a report there.

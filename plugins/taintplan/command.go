@@ -17,6 +17,8 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
+	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
@@ -114,7 +116,7 @@ func NewCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(examples),
 		Args:                  cobra.ArbitraryArgs,
 		DisableFlagsInUseLine: true,
-		ValidArgsFunction:     o.complete,
+		ValidArgsFunction:     o.completions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.Complete(cmd, args); err != nil {
 				return err
@@ -238,7 +240,7 @@ func (o *Options) Validate(cmd *cobra.Command) error {
 func (o *Options) Run(ctx context.Context) error {
 	switch {
 	case o.Rollback != "":
-		return o.rollback(ctx)
+		return o.undo(ctx)
 	case o.Apply != "":
 		return o.applySaved(ctx)
 	}
@@ -255,7 +257,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	if o.applies {
-		return o.apply(ctx, made)
+		return o.carryOut(ctx, made)
 	}
 	if len(made.Nodes) > 0 {
 		return cli.ErrNo
@@ -289,14 +291,18 @@ func (o *Options) makePlan(ctx context.Context) (*report.TaintPlan, error) {
 	made.Unknown = append(made.Unknown, cli.MissingNotes(snap)...)
 	progress.Clear()
 	cli.Warn(o.ErrOut, slices.Concat(notes, cli.SkewNotes(snap), planner.Warnings()))
-	return made, plan.Seal(made)
+	return made, saved.Seal(made)
 }
 
-// load reads the cluster or the dump.
-func (o *Options) load(ctx context.Context) (*snapshot.Snapshot, error) {
-	progress := o.Progress()
+// load reads the cluster or the dump; of a cluster only the resources that are named, at
+// which nobody looks on, if any is.
+func (o *Options) load(ctx context.Context, resources ...string) (*snapshot.Snapshot, error) {
+	source, progress := o.Source, o.Progress()
+	if len(resources) > 0 {
+		source.Kinds, progress = resources, &print.Progress{}
+	}
 	defer progress.Clear()
-	return o.Source.Load(ctx, o.Env, progress)
+	return source.Load(ctx, o.Env, progress)
 }
 
 // save writes a plan's file, which must not exist yet: a plan that was applied is

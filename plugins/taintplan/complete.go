@@ -13,9 +13,9 @@ import (
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
 
-// complete completes the type, then nodes and what removes the taints of those that
+// completions are the type, then nodes and what removes the taints of those that
 // are named, and after a colon the effect; the plan's file after --apply.
-func (o *Options) complete(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+func (o *Options) completions(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	const directive = cobra.ShellCompDirectiveNoFileComp
 	var words []string
 	key, _, effect := strings.Cut(toComplete, ":")

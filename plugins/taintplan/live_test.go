@@ -3,6 +3,7 @@ package taintplan_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/load"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/plugins/taintplan"
@@ -58,6 +59,7 @@ func TestLive(t *testing.T) {
 	})
 	l.Sub("refusals", func(l command.Live) { live{l}.testRefusals() })
 	l.Sub("apply and roll back", func(l command.Live) { live{l}.testApply() })
+	l.Sub("what a rollback does is shown", func(l command.Live) { live{l}.testRollbackShown() })
 	l.Sub("drift", func(l command.Live) { live{l}.testDrift() })
 	l.Sub("Ctrl-C", func(l command.Live) { live{l}.testInterrupt() })
 	l.Sub("apply at once", func(l command.Live) { live{l}.testApplyAtOnce() })
@@ -162,6 +164,27 @@ func (l live) testApply() {
 	l.taints("a")
 }
 
+// testRollbackShown checks that what another has put in a taint's place, which a rollback
+// leaves, is not shown as if it were taken back.
+func (l live) testRollbackShown() {
+	path := l.save("nodes", "a", "drain:PreferNoSchedule")
+	l.setTaints("a", build.Taint("drain=other:PreferNoSchedule"))
+	l.Expect([]string{"--rollback", path}, cli.ExitError, "a      <none>   unchanged (server dry run)\n", "stdin is no terminal to ask on")
+	l.setTaints("a")
+}
+
+// setTaints gives a node its taints, as another would.
+func (l live) setTaints(node string, taints ...corev1.Taint) {
+	l.Helper()
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"taints": taints}})
+	if err == nil {
+		_, err = l.Cluster.Client().CoreV1().Nodes().Patch(l.Context(), node, types.MergePatchType, patch, metav1.PatchOptions{})
+	}
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
 // testDrift checks that a plan is refused when a pod has come that it would evict.
 func (l live) testDrift() {
 	path := l.save("nodes", "b", clear)
@@ -243,12 +266,12 @@ func (l live) edit(path string, change func(*report.TaintPlan)) {
 		l.Fatal(err)
 	}
 	defer file.Close()
-	p, err := plan.Read(path, file)
+	p, err := saved.Read(path, file)
 	if err != nil {
 		l.Fatal(err)
 	}
 	change(p)
-	if err := plan.Seal(p); err != nil {
+	if err := saved.Seal(p); err != nil {
 		l.Fatal(err)
 	}
 	data, err := yaml.Marshal(p)

@@ -12,7 +12,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/print"
 )
 
@@ -22,7 +22,7 @@ func (o *Options) show(p *report.TaintPlan) error {
 	if o.Output.SortBy != "" {
 		sorted := *p
 		sorted.Evictions = slices.Clone(p.Evictions)
-		if err := errors.Join(cli.SortBy(sorted.Evictions, o.Output.SortBy), plan.Seal(&sorted)); err != nil {
+		if err := errors.Join(cli.SortBy(sorted.Evictions, o.Output.SortBy), saved.Seal(&sorted)); err != nil {
 			return err
 		}
 		p = &sorted

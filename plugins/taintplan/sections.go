@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/apply"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
@@ -372,33 +373,18 @@ func (h *human) drift(drift []report.Drift) {
 	})
 }
 
-// rollback draws what undoing a plan does to its nodes; results are what the API server
+// rollback draws what undoing a plan does to its nodes; steps are what the API server
 // says of each, by "node/NAME".
-func (h *human) rollback(nodes []report.TaintedNode, results map[string]string) {
+func (h *human) rollback(nodes []report.TaintedNode, steps map[string]apply.Step) {
 	columns := []print.Column{
 		{Title: "NODE", Middle: true},
 		{Title: "TAINTS", Flexible: true},
 		{Title: "RESULT"},
 	}
 	section(h, "Rollback", nodes, columns, func(n report.TaintedNode) []string {
-		return []string{n.Name, undoing(n), results["node/"+n.Name]}
+		step := steps["node/"+n.Name]
+		return []string{n.Name, strings.Join(taint.Difference(step.Found, step.Left), " "), step.Done}
 	})
-}
-
-// undoing is what gives a node its taints back, as kubectl taint takes it.
-func undoing(n report.TaintedNode) string {
-	var words []string
-	for i := range n.Before {
-		if !taint.Has(n.After, n.Before[i]) {
-			words = append(words, n.Before[i].ToString())
-		}
-	}
-	for i := range n.After {
-		if !slices.ContainsFunc(n.Before, func(t corev1.Taint) bool { return t.MatchTaint(&n.After[i]) }) {
-			words = append(words, taintText(n.After[i].Key, n.After[i].Effect)+"-")
-		}
-	}
-	return strings.Join(words, " ")
 }
 
 // seconds is a time in kubectl's short form ("90s", "5m").

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/plugins/taintplan"
 	"github.com/stowage-dev/stowage/test/command"
 )
@@ -181,14 +181,14 @@ func TestOut(t *testing.T) {
 	if result := plugin().Run(t, "", append(args, "--out", path)...); result.Code != cli.ExitNo {
 		t.Fatal(result)
 	}
-	saved, err := os.ReadFile(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(plugin().Run(t, "", append(args, "-o", "yaml")...).Stdout, string(saved)); diff != "" {
+	if diff := cmp.Diff(plugin().Run(t, "", append(args, "-o", "yaml")...).Stdout, string(text)); diff != "" {
 		t.Errorf("- is printed, + is saved:\n%s", diff)
 	}
-	if _, err := plan.Read(path, strings.NewReader(string(saved))); err != nil {
+	if _, err := saved.Read(path, strings.NewReader(string(text))); err != nil {
 		t.Error(err)
 	}
 	if again := plugin().Run(t, "", append(args, "--out", path)...); again.Code != cli.ExitError || !strings.Contains(again.Stderr, " exists") {

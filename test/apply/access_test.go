@@ -63,7 +63,7 @@ func TestAccess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = apply.Run(t.Context(), client, p, options(config, p))
+		err = apply.Run(t.Context(), client, p, options(config))
 		const want = `wave 1 of 1: node n1: nodes "n1" is forbidden: User "system:serviceaccount:default:reader" cannot patch resource "nodes"`
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "; no node was changed") {
 			t.Errorf("got %v, want %s...; no node was changed", err, want)
@@ -77,7 +77,7 @@ func TestAccess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := apply.Run(t.Context(), client, p, options(config, p)); err != nil {
+		if err := apply.Run(t.Context(), client, p, options(config)); err != nil {
 			t.Fatal(err)
 		}
 		hasTaints(t, map[string]string{"n1": "maintenance:NoExecute", "n2": "maintenance:NoExecute"})

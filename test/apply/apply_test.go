@@ -17,6 +17,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/apply"
 	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 )
@@ -59,10 +60,20 @@ func TestWavesComeOneAfterAnother(t *testing.T) {
 
 	var readyAtWave []int32
 	steps, err := run(t, p, func(opts *apply.Options) {
-		opts.Drift = func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
-			readyAtWave = append(readyAtWave, snap.Deployments[0].Status.ReadyReplicas)
-			return plan.Drift(ctx, p, snap, plan.Options{})
+		load, ready, told := opts.Load, int32(0), opts.Observer
+		opts.Load = func(ctx context.Context, resources ...string) (*snapshot.Snapshot, error) {
+			snap, err := load(ctx, resources...)
+			if err == nil && len(resources) == 0 {
+				ready = snap.Deployments[0].Status.ReadyReplicas
+			}
+			return snap, err
 		}
+		opts.Observer = observer(func(step apply.Step) {
+			if step.Done == "tainted" {
+				readyAtWave = append(readyAtWave, ready)
+			}
+			told.Step(step)
+		})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,12 +129,12 @@ func TestInterruptStopsBetweenWaves(t *testing.T) {
 	webFleet(t, patient(300))
 	p := planned(t, 2, []string{"n1", "n2"}, "maintenance:NoExecute")
 	ctx, interrupt := context.WithCancel(t.Context())
-	opts := options(cluster.RESTConfig(), p)
-	opts.Report = func(step apply.Step) {
+	opts := options(cluster.RESTConfig())
+	opts.Observer = observer(func(step apply.Step) {
 		if len(step.Waiting) > 0 {
 			interrupt()
 		}
-	}
+	})
 	err := apply.Run(ctx, cluster.Client(), p, opts)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want it interrupted", err)
@@ -153,22 +164,12 @@ func TestWaveThatDoesNotSettle(t *testing.T) {
 func TestDriftBetweenWavesIsRefused(t *testing.T) {
 	webFleet(t, web())
 	p := planned(t, 2, []string{"n1", "n2"}, "maintenance:NoExecute")
-	_, err := run(t, p, func(opts *apply.Options) {
-		drift := opts.Drift
-		opts.Drift = func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
-			if begun, _ := plan.Begun(p, snap); begun == 0 {
-				return drift(ctx, snap)
-			}
-			if err := cluster.CreateAll(ctx, build.Pod("default", "intruder").Node("n2").Obj()); err != nil {
-				return nil, err
-			}
-			snap, err := opts.Load(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return drift(ctx, snap)
+	_, err := run(t, p, loadsWhole(func(ctx context.Context, before int) error {
+		if before != 1 { // when the first wave seems to have settled
+			return nil
 		}
-	})
+		return cluster.CreateAll(ctx, build.Pod("default", "intruder").Node("n2").Obj())
+	}))
 	drifted, ok := errors.AsType[*apply.DriftError](err)
 	if !ok {
 		t.Fatalf("got %v, want it refused for drift", err)
@@ -211,7 +212,7 @@ func TestDriftIsNamed(t *testing.T) {
 			if err := test.change(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			drift, err := plan.Drift(t.Context(), p, snapshotOf(t, cluster.RESTConfig()), plan.Options{})
+			drift, err := saved.Drift(t.Context(), p, snapshotOf(t, cluster.RESTConfig()), plan.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -264,20 +265,22 @@ func keepWriting(ctx context.Context, nodes ...string) error {
 func TestTaintsChangedSinceThePlan(t *testing.T) {
 	webFleet(t, web())
 	p := planned(t, 1, []string{"n1"}, "maintenance:NoExecute")
-	if err := patchNode(t.Context(), "n1", `{"spec":{"taints":[{"key":"x","effect":"NoSchedule"}]}}`); err != nil {
-		t.Fatal(err)
+	taint := func(ctx context.Context) error {
+		return patchNode(ctx, "n1", `{"spec":{"taints":[{"key":"x","effect":"NoSchedule"}]}}`)
 	}
-	asked := func(*apply.Options) {}
-	notAsked := func(opts *apply.Options) {
-		opts.Drift = func(context.Context, *snapshot.Snapshot) ([]report.Drift, error) { return nil, nil }
-	}
-	for want, drift := range map[string]func(*apply.Options){
-		"wave 1 of 1: the cluster is not as planned: node/n1: planned no taints, found x:NoSchedule; no node was changed": asked,
-		"wave 1 of 1: node n1: its taints have changed: planned no taints, found x:NoSchedule; no node was changed":       notAsked,
-	} {
-		if _, err := run(t, p, drift); err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
+	_, err := run(t, p, func(opts *apply.Options) { // behind the back of what is compared
+		load := opts.Load
+		opts.Load = func(ctx context.Context, resources ...string) (*snapshot.Snapshot, error) {
+			snap, err := load(ctx, resources...)
+			return snap, errors.Join(err, taint(ctx))
 		}
+	})
+	if want := "wave 1 of 1: node n1: its taints have changed: planned no taints, found x:NoSchedule; no node was changed"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = run(t, p)
+	if want := "wave 1 of 1: the cluster is not as planned: node/n1: planned no taints, found x:NoSchedule; no node was changed"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	hasTaints(t, map[string]string{"n1": "x:NoSchedule"})
 }
@@ -337,18 +340,12 @@ func TestNodesOfAnEarlierWave(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			webFleet(t, web())
 			p := planned(t, 2, []string{"n1", "n2"}, "maintenance:NoExecute")
-			_, err := run(t, p, func(opts *apply.Options) {
-				load := opts.Load
-				opts.Watch = load
-				opts.Load = func(ctx context.Context) (*snapshot.Snapshot, error) { // once, and when a wave has settled
-					if node := nodesNow(t)["n1"]; node != nil && len(node.Spec.Taints) > 0 {
-						if err := test.change(ctx); err != nil {
-							return nil, err
-						}
-					}
-					return load(ctx)
+			_, err := run(t, p, loadsWhole(func(ctx context.Context, _ int) error { // once, and when a wave has settled
+				if node := nodesNow(t)["n1"]; node != nil && len(node.Spec.Taints) > 0 {
+					return test.change(ctx)
 				}
-			})
+				return nil
+			}))
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

@@ -18,7 +18,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/apply"
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/plugins/taintplan"
 	"github.com/stowage-dev/stowage/test/lab"
@@ -51,17 +51,17 @@ func applyHalf(dir, path string) error {
 		return err
 	}
 	defer file.Close()
-	p, err := plan.Read(path, file)
+	p, err := saved.Read(path, file)
 	if err != nil {
 		return err
 	}
-	opts := options(l.RESTConfig(), p)
-	opts.Report = func(step apply.Step) {
+	opts := options(l.RESTConfig())
+	opts.Observer = observer(func(step apply.Step) {
 		if step.Wave == 2 {
 			fmt.Println(step.Object, step.Done)
 			select {} // holds the others back, who report one at a time
 		}
-	}
+	})
 	return apply.Run(context.Background(), l.Client(), p, opts)
 }
 
@@ -109,7 +109,7 @@ func doneNodes(t *testing.T, p *report.TaintPlan) (names []string) {
 	t.Helper()
 	nodes := nodesNow(t)
 	for _, node := range p.Nodes {
-		if plan.Done(node, nodes[node.Name].Spec.Taints) {
+		if saved.Done(node, nodes[node.Name].Spec.Taints) {
 			names = append(names, node.Name)
 		}
 	}

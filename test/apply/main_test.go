@@ -20,6 +20,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/apply"
 	"github.com/stowage-dev/stowage/pkg/load"
 	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -136,21 +137,21 @@ func plannedBy(t *testing.T, config *rest.Config, waves int, nodes []string, cha
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := plan.Seal(p); err != nil {
+	if err := saved.Seal(p); err != nil {
 		t.Fatal(err)
 	}
-	return saved(t, p)
+	return reread(t, p)
 }
 
-// saved is the plan as it comes from a file.
-func saved(t *testing.T, p *report.TaintPlan) *report.TaintPlan {
+// reread is the plan as it comes from a file.
+func reread(t *testing.T, p *report.TaintPlan) *report.TaintPlan {
 	t.Helper()
 	file, err := os.Open(save(t, p))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	read, err := plan.Read("plan.yaml", file)
+	read, err := saved.Read("plan.yaml", file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,37 +173,57 @@ func save(t *testing.T, p *report.TaintPlan) (path string) {
 }
 
 // options are those of a command that runs with the config.
-func options(config *rest.Config, p *report.TaintPlan) apply.Options {
+func options(config *rest.Config) apply.Options {
 	return apply.Options{
 		Timeout: 2 * time.Minute,
-		Load: func(ctx context.Context) (*snapshot.Snapshot, error) {
-			return load.Live(ctx, config, load.Options{Finished: true})
-		},
-		Drift: func(ctx context.Context, snap *snapshot.Snapshot) ([]report.Drift, error) {
-			return plan.Drift(ctx, p, snap, plan.Options{})
+		Load: func(ctx context.Context, resources ...string) (*snapshot.Snapshot, error) {
+			return load.Live(ctx, config, load.Options{Finished: true, Kinds: resources})
 		},
 	}
 }
 
+// observer is told of steps, and not of planning.
+type observer func(apply.Step)
+
+func (o observer) Step(step apply.Step) { o(step) }
+func (o observer) Planning(_, _ int)    {}
+
 // run applies a plan, and gives back the steps that were done.
 func run(t *testing.T, p *report.TaintPlan, edits ...func(*apply.Options)) (steps []string, err error) {
 	t.Helper()
-	opts := options(cluster.RESTConfig(), p)
-	opts.Report = func(step apply.Step) {
+	opts := options(cluster.RESTConfig())
+	opts.Observer = observer(func(step apply.Step) {
 		if step.Done != "" {
 			steps = append(steps, step.Object+" "+step.Done)
 		}
-	}
+	})
 	for _, edit := range edits {
 		edit(&opts)
 	}
 	return steps, apply.Run(t.Context(), cluster.Client(), p, opts)
 }
 
+// loadsWhole calls do before each load of the whole cluster, with how many there have
+// been.
+func loadsWhole(do func(ctx context.Context, before int) error) func(*apply.Options) {
+	return func(opts *apply.Options) {
+		load, loads := opts.Load, 0
+		opts.Load = func(ctx context.Context, resources ...string) (*snapshot.Snapshot, error) {
+			if len(resources) == 0 {
+				loads++
+				if err := do(ctx, loads-1); err != nil {
+					return nil, err
+				}
+			}
+			return load(ctx, resources...)
+		}
+	}
+}
+
 // notDrifted checks that the rest of a plan may be applied.
 func notDrifted(t *testing.T, p *report.TaintPlan) {
 	t.Helper()
-	drift, err := plan.Drift(t.Context(), p, snapshotOf(t, cluster.RESTConfig()), plan.Options{})
+	drift, err := saved.Drift(t.Context(), p, snapshotOf(t, cluster.RESTConfig()), plan.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +252,7 @@ func hasTaints(t *testing.T, want map[string]string) {
 	got := map[string]string{}
 	for name, node := range nodesNow(t) {
 		if len(node.Spec.Taints) > 0 {
-			got[name] = plan.Taints(node.Spec.Taints)
+			got[name] = saved.Taints(node.Spec.Taints)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

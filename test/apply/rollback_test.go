@@ -41,9 +41,9 @@ func others(nodes map[string]*corev1.Node) map[string]*corev1.Node {
 // rollback undoes a plan.
 func rollback(t *testing.T, p *report.TaintPlan) (steps []string) {
 	t.Helper()
-	err := apply.Rollback(t.Context(), cluster.Client(), p, apply.Options{Report: func(step apply.Step) {
+	err := apply.Rollback(t.Context(), cluster.Client(), p, apply.Options{Observer: observer(func(step apply.Step) {
 		steps = append(steps, step.Object+" "+step.Done)
-	}})
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}

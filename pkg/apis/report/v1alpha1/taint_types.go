@@ -185,6 +185,10 @@ const (
 	FateNotReplaced Fate = "not-replaced"
 )
 
+// Homeless says whether a displaced pod of this fate is to have a home and has none, as
+// far as is known: at another time, or in another wave, it might.
+func (f Fate) Homeless() bool { return f == FatePending || f == FateReturns }
+
 // Eviction is one pod that a controller will delete.
 type Eviction struct {
 	Namespace string    `json:"namespace"`

@@ -1,4 +1,4 @@
-package plan_test
+package saved_test
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 )
 
@@ -38,7 +38,7 @@ func sealed(t *testing.T) *report.TaintPlan {
 		Waves:     [][]string{{"n1"}},
 		Unknown:   []string{"nothing: \"quoted\""},
 	}
-	if err := plan.Seal(p); err != nil {
+	if err := saved.Seal(p); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -61,7 +61,7 @@ func TestReadGivesBackWhatWasSealed(t *testing.T) {
 	}
 	for name, text := range map[string]string{"YAML": toYAML(t, p), "JSON": string(asJSON), "YAML with a comment": "# why\n" + toYAML(t, p)} {
 		t.Run(name, func(t *testing.T) {
-			got, err := plan.Read("plan.yaml", strings.NewReader(text))
+			got, err := saved.Read("plan.yaml", strings.NewReader(text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestReadGivesBackWhatWasSealed(t *testing.T) {
 func TestSealLeavesDriftOut(t *testing.T) {
 	p := sealed(t)
 	p.Drift = []report.Drift{{Object: "node/n1"}}
-	if _, err := plan.Read("plan.yaml", strings.NewReader(toYAML(t, p))); err != nil {
+	if _, err := saved.Read("plan.yaml", strings.NewReader(toYAML(t, p))); err != nil {
 		t.Errorf("a plan with its drift: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func TestReadRefuses(t *testing.T) {
 		"an edited time":   {edit("afterSeconds: 30", "afterSeconds: 3"), "it was edited after it was saved"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := plan.Read("plan.yaml", strings.NewReader(test.text))
+			_, err := saved.Read("plan.yaml", strings.NewReader(test.text))
 			if err == nil {
 				t.Fatal("read without an error")
 			}
@@ -117,7 +117,7 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func TestReadNamesTheFileThatCannotBeRead(t *testing.T) {
-	_, err := plan.Read("plan.yaml", iotest.ErrReader(errors.New("is a directory")))
+	_, err := saved.Read("plan.yaml", iotest.ErrReader(errors.New("is a directory")))
 	if err == nil || err.Error() != "plan.yaml: is a directory" {
 		t.Errorf("got %v, want the file and the cause", err)
 	}
@@ -139,7 +139,7 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			if err := plan.Check(sealed(t), test.cluster, test.version); err != nil {
+			if err := saved.Check(sealed(t), test.cluster, test.version); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {
@@ -155,25 +155,16 @@ func TestCheckUnknownCluster(t *testing.T) {
 	const want = "nodes[1].uid: node b has none, and without it or the UID of the namespace kube-system nothing tells that the plan is for this cluster; make the plan again, from the cluster or a dump that has them"
 	for _, clusters := range [][2]types.UID{{"", "9f"}, {"9f", ""}, {"", ""}} {
 		p.Cluster = clusters[0]
-		if err := plan.Check(p, clusters[1], ""); err == nil || err.Error() != want {
+		if err := saved.Check(p, clusters[1], ""); err == nil || err.Error() != want {
 			t.Errorf("plan of %q on %q: got %v, want %q", clusters[0], clusters[1], err, want)
 		}
 	}
 	p.Cluster = "9f"
-	if err := plan.Check(p, "9f", ""); err != nil {
+	if err := saved.Check(p, "9f", ""); err != nil {
 		t.Error("its own cluster:", err)
 	}
 	p.Cluster, p.Nodes[1].UID = "", "b-1"
-	if err := plan.Check(p, "9f", ""); err != nil {
+	if err := saved.Check(p, "9f", ""); err != nil {
 		t.Error("nodes that are known:", err)
-	}
-}
-
-func TestCluster(t *testing.T) {
-	system := build.Namespace("kube-system", "")
-	for want, snap := range map[types.UID]*corev1.Namespace{system.UID: system, "": build.Namespace("other", "")} {
-		if got := plan.Cluster(build.Snapshot(snap)); got != want {
-			t.Errorf("cluster of a snapshot with namespace %s: %q, want %q", snap.Name, got, want)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package plan_test
+package saved_test
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 )
@@ -102,7 +102,7 @@ func TestUnsettled(t *testing.T) {
 			for _, pod := range test.pods {
 				objects = append(objects, pod)
 			}
-			if diff := cmp.Diff(test.want, plan.Unsettled(twoWaves(), test.wave, build.Snapshot(objects...))); diff != "" {
+			if diff := cmp.Diff(test.want, saved.Unsettled(twoWaves(), test.wave, build.Snapshot(objects...))); diff != "" {
 				t.Errorf("unsettled (-want +got):\n%s", diff)
 			}
 		})
@@ -114,8 +114,8 @@ func TestUnsettled(t *testing.T) {
 func TestNodesWithoutTheirTaintAreSettled(t *testing.T) {
 	pod := webPod("web-a", "n1", younger)
 	for _, node := range []*corev1.Node{build.Node("n1").Obj(), build.Node("n1").Taint("x:NoExecute").Obj()} {
-		if got := plan.Unsettled(twoWaves(), 2, build.Snapshot(node, build.Node("n2").Taint("a=1:NoExecute").Obj(), pod)); len(got) > 0 {
-			t.Errorf("node n1 with %s: unsettled: %v", plan.Taints(node.Spec.Taints), got)
+		if got := saved.Unsettled(twoWaves(), 2, build.Snapshot(node, build.Node("n2").Taint("a=1:NoExecute").Obj(), pod)); len(got) > 0 {
+			t.Errorf("node n1 with %s: unsettled: %v", saved.Taints(node.Spec.Taints), got)
 		}
 	}
 }
@@ -150,7 +150,7 @@ func TestBegun(t *testing.T) {
 					nodes = append(nodes, node.Obj())
 				}
 			}
-			if begun, half := plan.Begun(p, build.Snapshot(nodes...)); begun != test.begun || half != test.half {
+			if begun, half := saved.Begun(p, build.Snapshot(nodes...)); begun != test.begun || half != test.half {
 				t.Errorf("begun %d, half %t; want %d, %t", begun, half, test.begun, test.half)
 			}
 		})
@@ -182,7 +182,7 @@ func TestUnsettledWithoutScale(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			snap := build.Snapshot(job, build.Node("n1").Obj(), build.Node("n3").Obj(),
 				pod("a", corev1.ConditionTrue, corev1.PodRunning), pod("b", corev1.ConditionTrue, corev1.PodRunning), test.last)
-			if diff := cmp.Diff(test.want, plan.Unsettled(p, 1, snap)); diff != "" {
+			if diff := cmp.Diff(test.want, saved.Unsettled(p, 1, snap)); diff != "" {
 				t.Errorf("unsettled (-want +got):\n%s", diff)
 			}
 		})

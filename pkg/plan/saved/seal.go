@@ -1,4 +1,4 @@
-package plan
+package saved
 
 import (
 	"crypto/sha256"
@@ -18,18 +18,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/plan"
 )
-
-// kind is a plan's in a file.
-const kind = "TaintPlan"
 
 const planHint = `expected a plan, as "kubectl taint-plan --out" writes it`
 
 // Seal makes a plan fit to be saved: it sets its kind and its checksum. Whatever is
 // changed afterwards, but for Drift, breaks the seal.
 func Seal(p *report.TaintPlan) error {
-	p.TypeMeta = metav1.TypeMeta{APIVersion: report.GroupVersion.String(), Kind: kind}
+	p.TypeMeta = metav1.TypeMeta{APIVersion: report.GroupVersion.String(), Kind: plan.Kind}
 	sum, err := checksum(p)
 	if err != nil {
 		return err
@@ -91,7 +88,7 @@ func checkKind(data []byte) error {
 	if err := json.Unmarshal(data, &found); err != nil {
 		return errors.New(planHint)
 	}
-	if found.Kind != kind {
+	if found.Kind != plan.Kind {
 		return fmt.Errorf("kind %q: %s", found.Kind, planHint)
 	}
 	if want := report.GroupVersion.String(); found.APIVersion != want {
@@ -116,17 +113,6 @@ func checkSeal(p *report.TaintPlan) error {
 		return fmt.Errorf("checksum is %q, and the plan's is %q: it was edited after it was saved; make the plan again", p.Checksum, sum)
 	}
 	return nil
-}
-
-// Cluster is what tells one cluster from another: the UID of its namespace
-// kube-system, empty where that cannot be seen.
-func Cluster(snap *snapshot.Snapshot) types.UID {
-	for _, namespace := range snap.Namespaces {
-		if namespace.Name == metav1.NamespaceSystem {
-			return namespace.UID
-		}
-	}
-	return ""
 }
 
 // Check refuses a plan of another cluster, or of another minor version of the API

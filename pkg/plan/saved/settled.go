@@ -1,4 +1,4 @@
-package plan
+package saved
 
 import (
 	"fmt"
@@ -115,10 +115,10 @@ func setAt(node report.TaintedNode, now []corev1.Taint, taken time.Time) time.Ti
 // not wanted any more.
 func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
 	owners := explain.NewOwners(snap)
-	have, lost := count(snap, owners), losses(p, wave)
+	have, lost := countPods(snap, owners), losses(p, wave)
 	var texts []string
 	for _, w := range p.Workloads {
-		key := workloadKey{w.Namespace, w.Workload}
+		key := owner(w.Namespace, w.Workload, "")
 		lost, displaced := lost[key]
 		if !displaced {
 			continue
@@ -135,14 +135,20 @@ func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []stri
 	return texts
 }
 
-// workloadKey names a workload, as Kind/name.
-type workloadKey struct{ namespace, workload string }
+// owner names who a pod belongs to: its workload, Kind/name, or, bare, itself.
+func owner(namespace, workload, pod string) string {
+	if workload == "" {
+		workload = "Pod/" + pod
+	}
+	kind, name, _ := strings.Cut(workload, "/")
+	return strings.ToLower(kind) + "/" + namespace + "/" + name
+}
 
 // losses are how many pods the plan has no node for, once the waves up to this one
 // are applied, for each workload that has one for others.
-func losses(p *report.TaintPlan, wave int32) map[workloadKey]int32 {
-	lost, displaced := map[workloadKey]int32{}, map[workloadKey]int32{}
-	add := func(key workloadKey, at int32, fate report.Fate) {
+func losses(p *report.TaintPlan, wave int32) map[string]int32 {
+	lost, displaced := map[string]int32{}, map[string]int32{}
+	add := func(key string, at int32, fate report.Fate) {
 		switch {
 		case at > wave:
 		case fate == report.FateRePlaced:
@@ -152,10 +158,10 @@ func losses(p *report.TaintPlan, wave int32) map[workloadKey]int32 {
 		}
 	}
 	for _, e := range p.Evictions {
-		add(workloadKey{e.Namespace, e.Workload}, e.Wave, e.Fate)
+		add(owner(e.Namespace, e.Workload, e.Name), e.Wave, e.Fate)
 	}
 	for _, v := range p.Preempted {
-		add(workloadKey{v.Namespace, v.Workload}, v.Wave, v.Fate)
+		add(owner(v.Namespace, v.Workload, v.Name), v.Wave, v.Fate)
 	}
 	for key := range displaced {
 		displaced[key] = lost[key]
@@ -166,17 +172,17 @@ func losses(p *report.TaintPlan, wave int32) map[workloadKey]int32 {
 // pods are how many a workload has, without those that are finished or being deleted.
 type pods struct{ all, ready int32 }
 
-// count counts the pods of each workload.
-func count(snap *snapshot.Snapshot, owners explain.Owners) map[workloadKey]pods {
-	have := map[workloadKey]pods{}
+// countPods counts those of each workload.
+func countPods(snap *snapshot.Snapshot, owners explain.Owners) map[string]pods {
+	have := map[string]pods{}
 	for _, pod := range snap.Pods {
 		if pod.DeletionTimestamp != nil || snapshot.Finished(pod) {
 			continue
 		}
-		key := workloadKey{pod.Namespace, owners.Workload(pod)}
+		key := owner(pod.Namespace, owners.Workload(pod), pod.Name)
 		found := have[key]
 		found.all++
-		if ready(pod) {
+		if snapshot.Healthy(pod) {
 			found.ready++
 		}
 		have[key] = found

@@ -1,4 +1,4 @@
-package plan_test
+package saved_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -79,7 +80,7 @@ func tainting(t *testing.T, snap *snapshot.Snapshot, waves int, nodes ...string)
 // drifted are the objects that have drifted from a plan.
 func drifted(t *testing.T, p *report.TaintPlan, snap *snapshot.Snapshot) (objects []string) {
 	t.Helper()
-	drift, err := plan.Drift(t.Context(), p, snap, plan.Options{})
+	drift, err := saved.Drift(t.Context(), p, snap, plan.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,15 +132,15 @@ func TestDriftInMidFlight(t *testing.T) {
 func TestAppliedWithLosses(t *testing.T) {
 	p := tainting(t, webState{ready: [4]int{2, 2, 2, 2}, room: "3"}.snapshot(), 2, "n1", "n2")
 	now := webState{tainted: "n1 n2", ready: [4]int{0, 0, 3, 3}, room: "3"}.snapshot()
-	begun, half := plan.Begun(p, now)
+	begun, half := saved.Begun(p, now)
 	if begun != 2 || half {
 		t.Errorf("begun %d, half %t; want 2, false", begun, half)
 	}
-	if got := plan.Unsettled(p, begun, now); len(got) > 0 {
+	if got := saved.Unsettled(p, begun, now); len(got) > 0 {
 		t.Errorf("unsettled: %v", got)
 	}
 	fewer := webState{tainted: "n1 n2", ready: [4]int{0, 0, 3, 2}, room: "3"}.snapshot()
-	if got := plan.Unsettled(p, begun, fewer); len(got) == 0 {
+	if got := saved.Unsettled(p, begun, fewer); len(got) == 0 {
 		t.Error("with one pod fewer than planned it is settled")
 	}
 }

@@ -1,4 +1,4 @@
-package plan_test
+package saved_test
 
 import (
 	"slices"
@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/plan"
+	"github.com/stowage-dev/stowage/pkg/plan/saved"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
@@ -49,10 +49,10 @@ func TestDoneAndRestore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			node := report.TaintedNode{Before: taints(test.before), After: taints(test.after)}
-			if got := plan.Done(node, taints(test.now)); got != test.done {
+			if got := saved.Done(node, taints(test.now)); got != test.done {
 				t.Errorf("done = %t, want %t", got, test.done)
 			}
-			if got, want := plan.Taints(plan.Restore(node, taints(test.now))), plan.Taints(taints(test.restored)); got != want {
+			if got, want := saved.Taints(saved.Restore(node, taints(test.now))), saved.Taints(taints(test.restored)); got != want {
 				t.Errorf("restored: %s, want %s", got, want)
 			}
 		})
@@ -66,15 +66,15 @@ func TestRestoreUndoesAnyChange(t *testing.T) {
 		before, after := drawTaints(t, "before", "abc"), drawTaints(t, "after", "abc")
 		since := drawTaints(t, "since", "xyz")
 		node := report.TaintedNode{Before: before, After: after}
-		if !plan.Done(node, slices.Concat(after, since)) {
-			t.Fatalf("%s is not done with %s", plan.Taints(before), plan.Taints(after))
+		if !saved.Done(node, slices.Concat(after, since)) {
+			t.Fatalf("%s is not done with %s", saved.Taints(before), saved.Taints(after))
 		}
-		got := plan.Restore(node, slices.Concat(since, after))
+		got := saved.Restore(node, slices.Concat(since, after))
 		if want := slices.Concat(before, since); !taint.Same(got, want) {
-			t.Fatalf("restored (-want +got):\n%s", cmp.Diff(plan.Taints(want), plan.Taints(got)))
+			t.Fatalf("restored (-want +got):\n%s", cmp.Diff(saved.Taints(want), saved.Taints(got)))
 		}
-		if again := plan.Restore(node, got); !taint.Same(got, again) {
-			t.Fatalf("restored twice (-once +twice):\n%s", cmp.Diff(plan.Taints(got), plan.Taints(again)))
+		if again := saved.Restore(node, got); !taint.Same(got, again) {
+			t.Fatalf("restored twice (-once +twice):\n%s", cmp.Diff(saved.Taints(got), saved.Taints(again)))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package plan
+package saved
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/plan"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
@@ -20,7 +21,7 @@ import (
 // change the plan is made anew, in the same waves, and compared. While pods are on the
 // move, as [Unsettled] has it, that would say nothing: then only the nodes are compared,
 // and who applies asks again when all has settled. Of opts the waves do not count.
-func Drift(ctx context.Context, planned *report.TaintPlan, snap *snapshot.Snapshot, opts Options) ([]report.Drift, error) {
+func Drift(ctx context.Context, planned *report.TaintPlan, snap *snapshot.Snapshot, opts plan.Options) ([]report.Drift, error) {
 	rest, drift := whatIsLeft(planned, snap)
 	drift = append(drift, unseen(planned, snap)...)
 	begun, _ := Begun(planned, snap)
@@ -32,7 +33,7 @@ func Drift(ctx context.Context, planned *report.TaintPlan, snap *snapshot.Snapsh
 	if len(planned.Waves) > 1 {
 		opts.Split = rest.waves
 	}
-	planner, err := New(ctx, snap, opts)
+	planner, err := plan.New(ctx, snap, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -132,15 +133,6 @@ func keyOf(e report.Eviction) evictionKey {
 		key.after = -1 // becomes less as time goes by
 	}
 	return key
-}
-
-// owner names who an evicted pod belongs to: its workload or, bare, itself.
-func owner(namespace, workload, name string) string {
-	if workload == "" {
-		workload = "Pod/" + name
-	}
-	kind, name, _ := strings.Cut(workload, "/")
-	return strings.ToLower(kind) + "/" + namespace + "/" + name
 }
 
 // evictionDrift compares who is evicted from the nodes that have not had their change.
@@ -254,13 +246,13 @@ func withoutHome(p *report.TaintPlan) (count map[string]int, reasons map[string]
 		reasons[object] = cmp.Or(reasons[object], reason)
 	}
 	for _, e := range p.Evictions {
-		if homeless(e.Fate) {
+		if e.Fate.Homeless() {
 			add(owner(e.Namespace, e.Workload, e.Name), whyHomeless(e.Fate, e.PendingReason))
 		}
 	}
 	for _, v := range p.Preempted {
 		switch object := owner(v.Namespace, v.Workload, v.Name); {
-		case homeless(v.Fate):
+		case v.Fate.Homeless():
 			add(object, whyHomeless(v.Fate, v.PendingReason))
 		case v.Fate == report.FateLost && v.Workload == "": // a Job that fails is named as such
 			add(object, "preempted, and nothing replaces what has no controller")
