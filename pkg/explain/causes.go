@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
-	fwk "k8s.io/kube-scheduler/framework"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
@@ -36,7 +35,7 @@ func distance(failure report.Failure) int {
 }
 
 // unresolvable is the framework's name of the code that no eviction lifts.
-var unresolvable = fwk.UnschedulableAndUnresolvable.String()
+var unresolvable = predicate.Unresolvable
 
 // tally collects one cause over the nodes.
 type tally struct {
@@ -299,12 +298,12 @@ type blocks struct {
 func (e *Explainer) blocks(t *tally, name corev1.ResourceName) blocks {
 	b := blocks{free: -1, largest: -1}
 	for _, d := range t.details {
-		info := e.engine.Node(d.node)
-		if info == nil {
+		node, ok := e.engine.Node(d.node)
+		if !ok {
 			continue
 		}
-		capacity, used := nodeAmounts(info, name)
-		free := max(capacity-used, 0)
+		used := node.Usage()
+		capacity, free := used.Allocatable.Of(name), max(used.Free(name), 0)
 		b.sum += free
 		if free > b.free {
 			b.free, b.freeNode = free, d.node

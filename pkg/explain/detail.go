@@ -13,7 +13,6 @@ import (
 	resourcehelper "k8s.io/component-helpers/resource"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	fwk "k8s.io/kube-scheduler/framework"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
@@ -46,20 +45,20 @@ func (e *Explainer) detailer(pod *corev1.Pod) *detailer {
 }
 
 // detail says what a failure's reason leaves out; nil where it says everything.
-func (d *detailer) detail(node fwk.NodeInfo, failure predicate.Failure) *report.Detail {
+func (d *detailer) detail(node predicate.Node, failure predicate.Failure) *report.Detail {
 	switch failure.Plugin {
 	case predicate.TaintToleration:
-		return &report.Detail{Taints: untolerated(d.pod, node.Node())}
+		return &report.Detail{Taints: untolerated(d.pod, node.Node)}
 	case predicate.NodeResourcesFit:
 		return d.resourceDetail(node, failure)
 	case predicate.NodeAffinity:
-		return affinityDetail(d.pod, node.Node())
+		return affinityDetail(d.pod, node.Node)
 	case predicate.NodePorts:
 		return portDetail(d.pod, node)
 	case predicate.InterPodAffinity:
-		return d.podAffinityDetail(node.Node(), failure)
+		return d.podAffinityDetail(node.Node, failure)
 	case predicate.PodTopologySpread:
-		return &report.Detail{Spread: d.spreadViolations(node.Node())}
+		return &report.Detail{Spread: d.spreadViolations(node.Node)}
 	case predicate.VolumeBinding, predicate.VolumeZone, predicate.VolumeRestrictions, predicate.NodeVolumeLimits:
 		return d.volumeDetail()
 	default:
@@ -82,7 +81,7 @@ func untolerated(pod *corev1.Pod, node *corev1.Node) []corev1.Taint {
 	return taints
 }
 
-func (d *detailer) resourceDetail(node fwk.NodeInfo, failure predicate.Failure) *report.Detail {
+func (d *detailer) resourceDetail(node predicate.Node, failure predicate.Failure) *report.Detail {
 	detail := &report.Detail{}
 	for _, short := range d.shortages(node, failure) {
 		detail.Resources = append(detail.Resources, report.Shortage{
@@ -158,29 +157,20 @@ func hostPorts(pod *corev1.Pod) []corev1.ContainerPort {
 	return ports
 }
 
-func portDetail(pod *corev1.Pod, node fwk.NodeInfo) *report.Detail {
+func portDetail(pod *corev1.Pod, node predicate.Node) *report.Detail {
 	detail := &report.Detail{}
 	for _, port := range hostPorts(pod) {
-		if !node.GetUsedPorts().CheckConflict(port.HostIP, string(port.Protocol), port.HostPort) {
+		if !node.Takes(port) {
 			continue
 		}
 		detail.Ports = append(detail.Ports, report.HostPort{Port: port.HostPort, Protocol: string(port.Protocol), HostIP: port.HostIP})
-		for _, info := range node.GetPods() {
-			if holdsPort(info.GetPod(), port) {
-				detail.Pods = append(detail.Pods, reference(info.GetPod()))
+		for other := range node.Pods() {
+			if predicate.Conflict(hostPorts(other), port) {
+				detail.Pods = append(detail.Pods, reference(other))
 			}
 		}
 	}
 	return detail
-}
-
-// holdsPort asks upstream's own conflict rule of the one pod's ports.
-func holdsPort(pod *corev1.Pod, wanted corev1.ContainerPort) bool {
-	used := fwk.HostPortInfo{}
-	for _, port := range hostPorts(pod) {
-		used.Add(port.HostIP, string(port.Protocol), port.HostPort)
-	}
-	return used.CheckConflict(wanted.HostIP, string(wanted.Protocol), wanted.HostPort)
 }
 
 func reference(pod *corev1.Pod) report.PodReference {
@@ -236,14 +226,12 @@ func (d *detailer) existingDetail(node *corev1.Node) *report.Detail {
 func (d *detailer) rejectedBy() map[string][]report.PodReference {
 	guarded := map[string][]report.PodReference{}
 	namespace := d.world.namespaces[d.pod.Namespace]
-	for _, node := range d.engine.Nodes() {
-		for _, info := range node.GetPodsWithRequiredAntiAffinity() {
-			for _, term := range info.GetRequiredAntiAffinityTerms() {
-				domain, ok := node.Node().Labels[term.TopologyKey]
-				key := term.TopologyKey + "=" + domain
-				if ok && len(guarded[key]) < maxConflicts && term.Matches(d.pod, namespace) {
-					guarded[key] = append(guarded[key], reference(info.GetPod()))
-				}
+	for node := range d.engine.Nodes() {
+		for other, topologyKey := range node.Repelling(d.pod, namespace) {
+			domain, ok := node.Labels[topologyKey]
+			key := topologyKey + "=" + domain
+			if ok && len(guarded[key]) < maxConflicts {
+				guarded[key] = append(guarded[key], reference(other))
 			}
 		}
 	}
@@ -265,18 +253,18 @@ func (d *detailer) inDomain(node *corev1.Node, term corev1.PodAffinityTerm) []re
 
 func (d *detailer) matchingByDomain(term corev1.PodAffinityTerm) map[string][]report.PodReference {
 	byDomain := map[string][]report.PodReference{}
-	terms, err := fwk.GetAffinityTerms(d.pod, []corev1.PodAffinityTerm{term})
+	matches, err := predicate.TermSelector(d.pod, term)
 	if err != nil {
 		return byDomain
 	}
-	for _, node := range d.engine.Nodes() {
-		domain, ok := node.Node().Labels[term.TopologyKey]
+	for node := range d.engine.Nodes() {
+		domain, ok := node.Labels[term.TopologyKey]
 		if !ok || len(byDomain[domain]) >= maxConflicts {
 			continue
 		}
-		for _, info := range node.GetPods() {
-			if len(byDomain[domain]) < maxConflicts && terms[0].Matches(info.GetPod(), d.world.namespaces[info.GetPod().Namespace]) {
-				byDomain[domain] = append(byDomain[domain], reference(info.GetPod()))
+		for other := range node.Pods() {
+			if len(byDomain[domain]) < maxConflicts && matches(other, d.world.namespaces[other.Namespace]) {
+				byDomain[domain] = append(byDomain[domain], reference(other))
 			}
 		}
 	}
@@ -363,15 +351,14 @@ func (e *Explainer) spreadCounts(pod *corev1.Pod, constraint corev1.TopologySpre
 		return counts
 	}
 	required := nodeaffinity.GetRequiredNodeAffinity(pod)
-	for _, info := range e.engine.Nodes() {
-		domain, ok := info.Node().Labels[constraint.TopologyKey]
-		if !ok || !hasSpreadKeys(pod, info.Node()) || !countsForSpread(pod, info.Node(), constraint, required) {
+	for node := range e.engine.Nodes() {
+		domain, ok := node.Labels[constraint.TopologyKey]
+		if !ok || !hasSpreadKeys(pod, node.Node) || !countsForSpread(pod, node.Node, constraint, required) {
 			continue
 		}
 		counts[domain] += 0
-		for _, other := range info.GetPods() {
-			p := other.GetPod()
-			if p.Namespace == pod.Namespace && p.DeletionTimestamp == nil && selector.Matches(labels.Set(p.Labels)) {
+		for other := range node.Pods() {
+			if other.Namespace == pod.Namespace && other.DeletionTimestamp == nil && selector.Matches(labels.Set(other.Labels)) {
 				counts[domain]++
 			}
 		}

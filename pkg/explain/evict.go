@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
-	fwk "k8s.io/kube-scheduler/framework"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
@@ -28,7 +27,8 @@ const maxEvictions = 2
 func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([]report.Remedy, error) {
 	var found []report.Remedy
 	for _, name := range d.evictableNodes(verdict) {
-		victims, err := d.victims(ctx, d.pod, d.engine.Node(name))
+		node, _ := d.engine.Node(name)
+		victims, err := d.victims(ctx, d.pod, node)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,8 @@ func (d *detailer) evictableNodes(verdict *predicate.Verdict) []string {
 		if len(failures) == 0 || !allResolvable(failures) {
 			continue
 		}
-		lacks[name] = d.lack(d.engine.Node(name), failures)
+		node, _ := d.engine.Node(name)
+		lacks[name] = d.lack(node, failures)
 	}
 	names := sortedKeys(lacks)
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(lacks[a], lacks[b]) })
@@ -68,7 +69,7 @@ func allResolvable(failures []predicate.Failure) bool {
 
 // lack is how much a node is short of, as a share of its capacity summed over the
 // resources; another failure counts as one pod's worth, a tenth of a node.
-func (d *detailer) lack(node fwk.NodeInfo, failures []predicate.Failure) float64 {
+func (d *detailer) lack(node predicate.Node, failures []predicate.Failure) float64 {
 	var sum float64
 	for _, failure := range failures {
 		if failure.Plugin != predicate.NodeResourcesFit {
@@ -86,20 +87,20 @@ func (d *detailer) lack(node fwk.NodeInfo, failures []predicate.Failure) float64
 // but for any priority: all are taken off, and put back one by one, the most
 // important first, as long as the pod still fits. What cannot be put back is a
 // smallest set.
-func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node fwk.NodeInfo) ([]*corev1.Pod, error) {
+func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node predicate.Node) ([]*corev1.Pod, error) {
 	var removable []*corev1.Pod
 	workload := e.world.owners.top(pod)
-	for _, info := range node.GetPods() {
+	for other := range node.Pods() {
 		// A pod of the same workload would only take the other's place in the queue.
-		sibling := workload.kind != "" && e.world.owners.top(info.GetPod()) == workload
-		if evictable(info.GetPod()) && !sibling && !comesFirst(info.GetPod(), pod) {
-			removable = append(removable, info.GetPod())
+		sibling := workload.kind != "" && e.world.owners.top(other) == workload
+		if evictable(other) && !sibling && !comesFirst(other, pod) {
+			removable = append(removable, other)
 		}
 	}
 	slices.SortStableFunc(removable, func(a, b *corev1.Pod) int {
 		return cmp.Or(cmp.Compare(corev1helpers.PodPriority(b), corev1helpers.PodPriority(a)), cmp.Compare(e.share(a, node), e.share(b, node)), cmp.Compare(a.Name, b.Name))
 	})
-	name := node.Node().Name
+	name := node.Name
 	if fits, err := e.fitsWithout(ctx, pod, name, removable); err != nil || !fits {
 		return nil, err
 	}
@@ -135,9 +136,9 @@ func (e *Explainer) fitsWithout(ctx context.Context, pod *corev1.Pod, node strin
 }
 
 // share is the largest part of the node that a pod takes, over all resources.
-func (e *Explainer) share(pod *corev1.Pod, node fwk.NodeInfo) float64 {
+func (e *Explainer) share(pod *corev1.Pod, node predicate.Node) float64 {
 	var largest float64
-	for name, quantity := range node.Node().Status.Allocatable {
+	for name, quantity := range node.Status.Allocatable {
 		if whole := quantity.AsApproximateFloat64(); whole > 0 {
 			part := float64(podAmount(pod, name))
 			if name == corev1.ResourceCPU {

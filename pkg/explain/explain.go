@@ -292,9 +292,9 @@ func (d *detailer) nodeVerdicts(verdict *predicate.Verdict) []report.NodeVerdict
 		for _, failure := range verdict.Rejections {
 			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, nil))
 		}
-		info := d.engine.Node(name)
+		node, _ := d.engine.Node(name)
 		for _, failure := range verdict.Failures[i] {
-			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, d.detail(info, failure)))
+			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, d.detail(node, failure)))
 		}
 	}
 	return nodes
@@ -390,7 +390,7 @@ func (e *Explainer) compareWithCluster(pod *corev1.Pod, item *report.PendingItem
 		item.Agrees = report.AgreesTrue
 	default:
 		item.Agrees = report.AgreesFalse
-		item.Disagreement = disagreement(condition, len(e.engine.Nodes()), item)
+		item.Disagreement = disagreement(condition, e.engine.Len(), item)
 	}
 }
 

@@ -126,7 +126,8 @@ func untaint(node *corev1.Node, taint corev1.Taint) atom {
 // pods cannot be lowered, and a request lowered to nothing is no longer the same
 // request.
 func (d *detailer) requestFixes(node *corev1.Node, failure predicate.Failure, alone bool) []fix {
-	short := d.shortages(d.engine.Node(node.Name), failure)
+	used, _ := d.engine.Node(node.Name)
+	short := d.shortages(used, failure)
 	lower := make(fix, 0, len(short))
 	for _, s := range short {
 		if alone && len(short) == 1 && d.lossier(s) {
@@ -498,12 +499,12 @@ func (d *detailer) portFixes(node *corev1.Node) []fix {
 	if d.pod.Spec.HostNetwork {
 		return nil // The container ports are the host's; there is nothing to drop.
 	}
-	used := d.engine.Node(node.Name).GetUsedPorts()
+	used, _ := d.engine.Node(node.Name)
 	var ops []op
 	var texts []string
 	for c, container := range d.pod.Spec.Containers {
 		for p, port := range container.Ports {
-			if port.HostPort == 0 || !used.CheckConflict(port.HostIP, string(port.Protocol), port.HostPort) {
+			if port.HostPort == 0 || !used.Takes(port) {
 				continue
 			}
 			ops = append(ops, op{Op: report.OpRemove, Path: pointer("containers", c, "ports", p, "hostPort"), from: fmt.Sprint(port.HostPort)})

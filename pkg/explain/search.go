@@ -72,8 +72,8 @@ func (d *detailer) candidates(verdict *predicate.Verdict) (singles, pairs []cand
 		if len(failures) == 0 || len(failures) > maxAtoms+1 {
 			continue // +1: a cordon fails two plugins and is one change.
 		}
-		node := d.engine.Node(name).Node()
-		for _, atoms := range d.combine(node, failures) {
+		node, _ := d.engine.Node(name)
+		for _, atoms := range d.combine(node.Node, failures) {
 			offer(byKey, candidate{atoms: atoms, nodes: []string{name}})
 		}
 	}

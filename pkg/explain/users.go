@@ -10,33 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
-	fwk "k8s.io/kube-scheduler/framework"
 
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
-
-// nodeAmounts is a node's capacity for pods and what they ask, in the resource's
-// unit, from the scheduler's own sums.
-func nodeAmounts(node fwk.NodeInfo, name corev1.ResourceName) (capacity, used int64) {
-	if name == corev1.ResourcePods {
-		return int64(node.GetAllocatable().GetAllowedPodNumber()), int64(len(node.GetPods()))
-	}
-	return summed(node.GetAllocatable(), name), summed(node.GetRequested(), name)
-}
-
-// summed reads one resource of a sum of the scheduler's, in the resource's unit.
-func summed(r fwk.Resource, name corev1.ResourceName) int64 {
-	switch name {
-	case corev1.ResourceCPU:
-		return r.GetMilliCPU()
-	case corev1.ResourceMemory:
-		return r.GetMemory()
-	case corev1.ResourceEphemeralStorage:
-		return r.GetEphemeralStorage()
-	default:
-		return r.GetScalarResources()[name]
-	}
-}
 
 // shortage is one resource that a node has too little of, in the resource's own
 // unit (millicores for cpu, bytes, or a count).
@@ -52,8 +28,9 @@ func (s shortage) free() int64 { return s.capacity - s.used }
 const tooManyPods = "Too many pods"
 
 // shortages gives the amounts behind the reasons of a NodeResourcesFit failure.
-func (d *detailer) shortages(node fwk.NodeInfo, failure predicate.Failure) []shortage {
+func (d *detailer) shortages(node predicate.Node, failure predicate.Failure) []shortage {
 	reasons := failure.Status.Reasons()
+	usage := node.Usage()
 	short := make([]shortage, 0, len(reasons))
 	for _, reason := range reasons {
 		s := shortage{requested: 1, resource: corev1.ResourcePods}
@@ -61,7 +38,7 @@ func (d *detailer) shortages(node fwk.NodeInfo, failure predicate.Failure) []sho
 			s.resource = corev1.ResourceName(strings.TrimPrefix(reason, "Insufficient "))
 			s.requested = amount(d.requests, s.resource)
 		}
-		s.capacity, s.used = nodeAmounts(node, s.resource)
+		s.capacity, s.used = usage.Allocatable.Of(s.resource), usage.Requested.Of(s.resource)
 		short = append(short, s)
 	}
 	return short
@@ -100,13 +77,12 @@ func (e *Explainer) usersText(name corev1.ResourceName) string {
 // by their own controller before its owners are looked up.
 func (e *Explainer) countUses(name corev1.ResourceName) []use {
 	byController := map[workloadRef]*use{}
-	for _, node := range e.engine.Nodes() {
-		for _, info := range node.GetPods() {
-			held := summed(info.CalculateResource().Resource, name)
+	for node := range e.engine.Nodes() {
+		for pod, requests := range node.Requests() {
+			held := requests.Of(name)
 			if held == 0 {
 				continue
 			}
-			pod := info.GetPod()
 			ref := workloadRef{namespace: pod.Namespace, name: pod.Name}
 			if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
 				ref.kind, ref.name = controller.Kind, controller.Name

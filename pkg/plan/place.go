@@ -156,11 +156,11 @@ func (p *Planner) mark(m *move, mark report.Mark) {
 
 // node is a node as it is now.
 func (p *Planner) node(name string) *corev1.Node {
-	info := p.explainer.Engine().Node(name)
-	if info == nil {
+	node, ok := p.explainer.Engine().Node(name)
+	if !ok {
 		return &corev1.Node{}
 	}
-	return info.Node()
+	return node.Node
 }
 
 // replacement is the pod that a controller makes in place of another: the template's

@@ -37,8 +37,8 @@ func (e *Engine) Evict(pod *corev1.Pod) (undo func(), err error) {
 // detached are the attachments of the pod's volumes that no other pod on its node
 // uses.
 func (e *Engine) detached(pod *corev1.Pod) []Edit {
-	node := e.Node(pod.Spec.NodeName)
-	if node == nil {
+	node, err := e.lister.current.Get(pod.Spec.NodeName)
+	if err != nil {
 		return nil
 	}
 	users := node.GetPVCRefCounts()

@@ -2,7 +2,6 @@ package predicate
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	fwk "k8s.io/kube-scheduler/framework"
 	corev1defaults "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
 )
@@ -24,19 +23,6 @@ const (
 	VolumeRestrictions = names.VolumeRestrictions
 	VolumeZone         = names.VolumeZone
 )
-
-// Node returns a node with its pods, as the plugins see it now; nil when there is
-// none of that name. It must not be changed.
-func (e *Engine) Node(name string) fwk.NodeInfo {
-	info, err := e.lister.current.Get(name)
-	if err != nil {
-		return nil
-	}
-	return info
-}
-
-// Nodes returns all nodes, by name; those added by an edit come last.
-func (e *Engine) Nodes() []fwk.NodeInfo { return e.lister.current.infos }
 
 // SetDefaults gives a pod the API server's defaults, as if it had been created:
 // a pod spec from a file lacks what the plugins rely on.

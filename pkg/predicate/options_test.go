@@ -141,8 +141,8 @@ func TestPermitRejectsAfterAllFilters(t *testing.T) {
 	if node, undo, err := e.Place(t.Context(), pod); err != nil || node != "" || undo != nil {
 		t.Errorf("placed on %q (%v), want nowhere", node, err)
 	}
-	if pods := e.Node("n").GetPods(); len(pods) > 0 {
-		t.Errorf("the node holds %d pods, want none", len(pods))
+	if n, _ := e.Node("n"); n.Usage().Requested.Pods > 0 {
+		t.Errorf("the node holds %d pods, want none", n.Usage().Requested.Pods)
 	}
 }
 

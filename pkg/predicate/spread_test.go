@@ -100,7 +100,7 @@ func TestSpreadScoresAsUpstream(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			nodes := e.Nodes()
+			nodes := e.lister.current.infos
 			sample := nodes[:rapid.IntRange(1, len(nodes)).Draw(rt, "sampled")]
 			want := spreadScores(rt, p.spread(rt).PodTopologySpread, pod, sample)
 			if diff := cmp.Diff(want, spreadScores(rt, p.spread(rt), pod, sample)); diff != "" {
@@ -169,7 +169,7 @@ func (p *profile) spread(t *rapid.T) *spread {
 
 // drawChange places a pod or evicts one.
 func drawChange(t *rapid.T, e *Engine) {
-	node := rapid.SampledFrom(e.Nodes()).Draw(t, "node")
+	node := rapid.SampledFrom(e.lister.current.infos).Draw(t, "node")
 	edit := Edit{Place: drawLabelled(t, "placed").Node(node.Node().Name).Obj()}
 	if pods := node.GetPods(); len(pods) > 0 && rapid.Bool().Draw(t, "evict") {
 		edit = Edit{Evict: rapid.SampledFrom(pods).Draw(t, "evicted").GetPod()}

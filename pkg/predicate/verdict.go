@@ -20,6 +20,9 @@ type Failure struct {
 	Status *fwk.Status
 }
 
+// Unresolvable is the name of the status code that no eviction of pods lifts.
+var Unresolvable = fwk.UnschedulableAndUnresolvable.String()
+
 // Resolvable says whether evicting pods might help.
 func (f Failure) Resolvable() bool { return f.Status.Code() == fwk.Unschedulable }
 

@@ -27,9 +27,9 @@ func (m *memo) forget() { clear(m.failed) }
 func (m *memo) learn(engine *predicate.Engine, pods []*corev1.Pod) {
 	if m.alike == nil {
 		m.alike = NewAlike(engine.Config(), nil)
-		for _, node := range engine.Nodes() {
-			for _, info := range node.GetPods() {
-				m.alike.add(info.GetPod())
+		for node := range engine.Nodes() {
+			for pod := range node.Pods() {
+				m.alike.add(pod)
 			}
 		}
 	}

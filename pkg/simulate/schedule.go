@@ -137,9 +137,9 @@ func (s *Simulation) mayPreempt(pod *corev1.Pod) bool {
 		return false
 	}
 	priority := corev1helpers.PodPriority(pod)
-	for _, node := range s.engine.Nodes() {
-		for _, info := range node.GetPods() {
-			if corev1helpers.PodPriority(info.GetPod()) < priority {
+	for node := range s.engine.Nodes() {
+		for other := range node.Pods() {
+			if corev1helpers.PodPriority(other) < priority {
 				return true
 			}
 		}

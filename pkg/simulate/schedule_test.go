@@ -331,9 +331,9 @@ func drawPod(t *rapid.T, name string, cpu int) *build.PodBuilder {
 // bound is where every pod is.
 func bound(e *predicate.Engine) map[string]string {
 	where := map[string]string{}
-	for _, n := range e.Nodes() {
-		for _, info := range n.GetPods() {
-			where[info.GetPod().Name] = n.Node().Name
+	for n := range e.Nodes() {
+		for pod := range n.Pods() {
+			where[pod.Name] = n.Name
 		}
 	}
 	return where
@@ -366,9 +366,9 @@ func TestScheduleProperties(t *testing.T) {
 				rt.Errorf("%s preempts for nothing", p.Pod.Name)
 			}
 		}
-		for _, n := range e.Nodes() {
-			if got, have := n.GetRequested().GetMilliCPU(), n.GetAllocatable().GetMilliCPU(); got > have {
-				rt.Errorf("node %s: %dm of %dm cpu are requested", n.Node().Name, got, have)
+		for n := range e.Nodes() {
+			if used := n.Usage(); used.Free(corev1.ResourceCPU) < 0 {
+				rt.Errorf("node %s: %dm of %dm cpu are requested", n.Name, used.Requested.MilliCPU, used.Allocatable.MilliCPU)
 			}
 		}
 		for i, p := range placements {
