@@ -108,7 +108,7 @@ func devices(node *corev1.Node) int64 {
 }
 
 // addNode proposes the smallest class of which one more node would take the pod.
-func (e *Explainer) addNode(ctx context.Context, pod *corev1.Pod) ([]report.Remedy, error) {
+func (e *Explainer) addNode(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
 	tried := 0
 	for _, class := range e.classes() {
 		if tried >= maxClasses || !couldHold(class.template, pod) {
@@ -125,7 +125,7 @@ func (e *Explainer) addNode(ctx context.Context, pod *corev1.Pod) ([]report.Reme
 			return nil, err
 		}
 		if len(fits) > 0 {
-			return []report.Remedy{e.remedy(pod, c, fits)}, nil
+			return []verified{{c, fits}}, nil
 		}
 	}
 	return nil, nil

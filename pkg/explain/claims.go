@@ -19,7 +19,7 @@ import (
 
 // claimRemedies answers what the pod's claims keep it from: a claim that is not
 // there is created, a claim that waits for a volume gets one.
-func (e *Explainer) claimRemedies(ctx context.Context, pod *corev1.Pod, verdict *predicate.Verdict) ([]report.Remedy, error) {
+func (e *Explainer) claimRemedies(ctx context.Context, pod *corev1.Pod, verdict *predicate.Verdict) ([]verified, error) {
 	var atoms []atom
 	for _, name := range claimNames(pod) {
 		claim, ok := e.world.claims[pod.Namespace+"/"+name]
@@ -197,7 +197,7 @@ func requestText(claim *resourcev1.ResourceClaim) string {
 
 // gatedByClaim are the remedies for a pod that waits, unqueued, for a resource
 // claim: the scheduler leaves neither condition nor event on it.
-func (e *Explainer) gatedByClaim(ctx context.Context, pod *corev1.Pod) ([]report.Remedy, error) {
+func (e *Explainer) gatedByClaim(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
 	var atoms []atom
 	for _, reference := range pod.Spec.ResourceClaims {
 		name := resourceClaimName(pod, reference)

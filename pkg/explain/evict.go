@@ -24,8 +24,8 @@ const maxEvictions = 2
 
 // evictions proposes pods to evict, on the nodes that lack least, at most
 // e.evictNodes of them.
-func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([]report.Remedy, error) {
-	var found []report.Remedy
+func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([]verified, error) {
+	var found []verified
 	for _, name := range d.evictableNodes(verdict) {
 		node, _ := d.engine.Node(name)
 		victims, err := d.victims(ctx, d.pod, node)
@@ -40,9 +40,9 @@ func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, d.remedy(d.pod, c, fits))
+		found = append(found, verified{c, fits})
 	}
-	slices.SortStableFunc(found, func(a, b report.Remedy) int { return cmp.Compare(len(a.Changes), len(b.Changes)) })
+	slices.SortStableFunc(found, func(a, b verified) int { return cmp.Compare(a.disturbance(), b.disturbance()) })
 	return found[:min(len(found), maxEvictions)], nil
 }
 

@@ -352,7 +352,7 @@ func (e *Explainer) addGates(ctx context.Context, pod *corev1.Pod, verdict *pred
 		return err
 	}
 	claims, err := e.gatedByClaim(ctx, pod)
-	item.Remedies = append(append(item.Remedies, byHand...), claims...)
+	item.Remedies = e.rendered(pod, append(byHand, claims...))
 	return err
 }
 

@@ -98,9 +98,9 @@ func TestGotWrongByOthers(t *testing.T) {
 				causes:  []string{"never all on one: cpu on 1, memory on 2, nvidia.com/gpu on 1"},
 				remedies: []string{
 					"lower the request for cpu from 4 to 2",
+					"add 1 node like cpu-rich (16 cpu, 32Gi memory, 1 nvidia.com/gpu)",
 					"evict pod b/cpu-eater from node gpu-rich",
 					"evict pod b/gpu-eater from node cpu-rich",
-					"add 1 node like cpu-rich (16 cpu, 32Gi memory, 1 nvidia.com/gpu)",
 				},
 			},
 		},
@@ -129,8 +129,8 @@ func TestGotWrongByOthers(t *testing.T) {
 				causes: []string{"node(s) didn't match pod anti-affinity rules: app=db by kubernetes.io/hostname in namespaces with tier=prod: pod team-a/db-0"},
 				remedies: []string{
 					"drop the required pod anti-affinity to app=db by kubernetes.io/hostname",
-					"evict pod team-a/db-0 from node n",
 					"add 1 node like n (4 cpu, 8Gi memory)",
+					"evict pod team-a/db-0 from node n",
 				},
 			},
 		},
@@ -143,8 +143,8 @@ func TestGotWrongByOthers(t *testing.T) {
 			want: want{
 				causes: []string{"node(s) didn't satisfy existing pods anti-affinity rules: by kubernetes.io/hostname: pod a/quiet"},
 				remedies: []string{
-					"evict pod a/quiet from node n",
 					"add 1 node like n (4 cpu, 8Gi memory)",
+					"evict pod a/quiet from node n",
 				},
 			},
 		},
@@ -158,8 +158,8 @@ func TestGotWrongByOthers(t *testing.T) {
 				causes: []string{"node(s) didn't have free ports for the requested pod ports: 80/TCP is taken"},
 				remedies: []string{
 					"drop the host port 80/TCP",
-					"evict pod b/web from node n",
 					"add 1 node like n (4 cpu, 8Gi memory)",
+					"evict pod b/web from node n",
 				},
 			},
 		},
@@ -205,9 +205,9 @@ func TestGotWrongByOthers(t *testing.T) {
 				remedies: []string{
 					"lower the request for cpu from 3 to 2",
 					"uncordon node big",
+					"add 1 node like small-1 (4 cpu, 8Gi memory)",
 					"evict pod b/u1 from node small-1",
 					"evict pod b/u2 from node small-2",
-					"add 1 node like small-1 (4 cpu, 8Gi memory)",
 				},
 			},
 		},

@@ -40,7 +40,7 @@ func gates(pod *corev1.Pod) []report.Gate {
 }
 
 // removeGates lifts all the gates by hand, where the pod would then fit.
-func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]report.Remedy, error) {
+func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
 	if len(pod.Spec.SchedulingGates) == 0 {
 		return nil, nil
 	}

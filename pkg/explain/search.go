@@ -26,11 +26,18 @@ const (
 	maxPerNodeKind = 1
 )
 
-// remedies searches for the smallest verified changes. The note says why there is
-// none.
+// verified is a candidate that helps, with the nodes that the pod then fits on.
+type verified struct {
+	candidate
+	fits []string
+}
+
+// remedies searches for the smallest verified changes, the least disturbing first.
+// The note says why there is none.
 func (d *detailer) remedies(ctx context.Context, verdict *predicate.Verdict) (found []report.Remedy, note string, err error) {
-	if found, err = d.claimRemedies(ctx, d.pod, verdict); err != nil || len(found) > 0 {
-		return found, "", err
+	claims, err := d.claimRemedies(ctx, d.pod, verdict)
+	if err != nil || len(claims) > 0 {
+		return d.rendered(d.pod, claims), "", err
 	}
 	if len(verdict.Rejections) > 0 {
 		return nil, "the pod itself is rejected on every node; no change of a node helps", nil
@@ -38,29 +45,47 @@ func (d *detailer) remedies(ctx context.Context, verdict *predicate.Verdict) (fo
 	if len(verdict.Nodes) == 0 {
 		return nil, "there are no nodes", nil
 	}
-	singles, pairs := d.candidates(verdict)
-	if found, err = d.try(ctx, d.pod, singles); err != nil {
+	helping, err := d.smallest(ctx, verdict)
+	if err != nil {
 		return nil, "", err
+	}
+	if len(helping) == 0 {
+		return nil, "no change of two helps", nil
+	}
+	return d.rendered(d.pod, helping), "", nil
+}
+
+// smallest are the changes that help: single ones and evictions, pairs where there
+// is none of these, and a new node.
+func (d *detailer) smallest(ctx context.Context, verdict *predicate.Verdict) ([]verified, error) {
+	singles, pairs := d.candidates(verdict)
+	found, err := d.try(ctx, d.pod, singles)
+	if err != nil {
+		return nil, err
 	}
 	evictions, err := d.evictions(ctx, verdict)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	found = append(found, evictions...)
 	if len(found) == 0 {
 		if found, err = d.try(ctx, d.pod, pairs); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 	added, err := d.addNode(ctx, d.pod)
-	if err != nil {
-		return nil, "", err
+	return append(found, added...), err
+}
+
+// rendered are verified changes as remedies, the least disturbing first; those
+// that disturb alike stay in the order in which they were found.
+func (e *Explainer) rendered(pod *corev1.Pod, found []verified) []report.Remedy {
+	slices.SortStableFunc(found, func(a, b verified) int { return cmp.Compare(a.disturbance(), b.disturbance()) })
+	remedies := make([]report.Remedy, len(found))
+	for i, v := range found {
+		remedies[i] = e.remedy(pod, v.candidate, v.fits)
 	}
-	found = append(found, added...)
-	if len(found) == 0 {
-		return nil, "no change of two helps", nil
-	}
-	return found, "", nil
+	return remedies
 }
 
 // candidates groups the nodes by the atoms that each needs, singles and pairs
@@ -141,8 +166,8 @@ func union(a, b fix) fix {
 }
 
 // try verifies candidates in their order and returns those that help.
-func (e *Explainer) try(ctx context.Context, pod *corev1.Pod, candidates []candidate) ([]report.Remedy, error) {
-	var found []report.Remedy
+func (e *Explainer) try(ctx context.Context, pod *corev1.Pod, candidates []candidate) ([]verified, error) {
+	var found []verified
 	given, attempts := map[string]int{}, map[string]int{}
 	tried := 0
 	for _, c := range candidates {
@@ -164,14 +189,14 @@ func (e *Explainer) try(ctx context.Context, pod *corev1.Pod, candidates []candi
 		}
 		if len(fits) > 0 {
 			given[kind]++
-			found = append(found, e.remedy(pod, c, fits))
+			found = append(found, verified{c, fits})
 		}
 	}
 	return found, nil
 }
 
 // together verifies atoms that only help all at once, on every node.
-func (e *Explainer) together(ctx context.Context, pod *corev1.Pod, atoms []atom) ([]report.Remedy, error) {
+func (e *Explainer) together(ctx context.Context, pod *corev1.Pod, atoms []atom) ([]verified, error) {
 	if len(atoms) == 0 || len(atoms) > maxAtoms {
 		return nil, nil
 	}
@@ -180,7 +205,7 @@ func (e *Explainer) together(ctx context.Context, pod *corev1.Pod, atoms []atom)
 	if err != nil || len(fits) == 0 {
 		return nil, err
 	}
-	return []report.Remedy{e.remedy(pod, c, fits)}, nil
+	return []verified{{c, fits}}, nil
 }
 
 // verify changes the pod and the snapshot as the candidate says and runs the
