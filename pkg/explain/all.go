@@ -137,68 +137,55 @@ func (e *Explainer) likewise(item report.PendingItem, pod *corev1.Pod) report.Pe
 
 // groups puts pods of one cause together, the largest group first.
 func (e *Explainer) groups(ctx context.Context, pods []*corev1.Pod, items []report.PendingItem) ([]report.PendingGroup, error) {
-	members := map[string][]int{}
+	var keys []groupKey
+	members := map[groupKey][]int{}
 	for i := range items {
-		key := string(items[i].Verdict) + "\n" + groupCause(&items[i])
+		key := groupOf(&items[i])
+		if members[key] == nil {
+			keys = append(keys, key)
+		}
 		members[key] = append(members[key], i)
 	}
-	groups := make([]report.PendingGroup, 0, len(members))
-	for _, key := range sortedKeys(members) {
+	groups := make([]report.PendingGroup, 0, len(keys))
+	for _, key := range keys {
 		group, err := e.group(ctx, pods, items, members[key])
 		if err != nil {
 			return nil, err
 		}
 		groups = append(groups, group)
 	}
-	slices.SortStableFunc(groups, func(a, b report.PendingGroup) int { return cmp.Compare(b.Pods, a.Pods) })
+	slices.SortStableFunc(groups, func(a, b report.PendingGroup) int {
+		return cmp.Or(cmp.Compare(b.Pods, a.Pods), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Cause, b.Cause))
+	})
 	return groups, nil
 }
 
-// groupCause is the sentence that pods of one group share: the first cause, and
-// for a cause that means something else for another taint, label or claim, which.
-func groupCause(item *report.PendingItem) string {
+// groupKey is what pods of one group share: the verdict and the first cause; the
+// message where there is none.
+type groupKey struct {
+	verdict                 report.Verdict
+	plugin, reason, subject string
+	shortage                report.ShortageClass
+}
+
+func groupOf(item *report.PendingItem) groupKey {
 	if len(item.Causes) == 0 {
-		return item.Message
+		return groupKey{verdict: item.Verdict, reason: item.Message}
 	}
 	cause := item.Causes[0]
-	switch cause.Plugin {
-	case predicate.NodeResourcesFit:
-		return cause.Reason + shortageTexts[cause.Shortage]
-	case predicate.SchedulingGates:
-		return cause.Reason + ": " + gateText(withoutLifters(item.Gates))
-	case predicate.NodePorts, predicate.NodeUnschedulable, "":
-		return cause.Reason
-	}
-	if cause.Detail == "" {
-		return cause.Reason
-	}
-	return cause.Reason + ": " + withoutCounts(cause.Detail)
+	return groupKey{item.Verdict, cause.Plugin, cause.Reason, cause.Subject, cause.Shortage}
 }
 
-// shortageTexts continue a group's "Insufficient x".
-var shortageTexts = map[report.ShortageClass]string{
-	report.ShortageNotOffered:   ": no node offers it",
-	report.ShortageTooLarge:     ": more than any node has",
-	report.ShortageNotOnOneNode: ": enough in sum, but not on one node",
-	report.ShortageInUse:        ": in use",
-}
-
-func withoutLifters(gates []report.Gate) []report.Gate {
-	names := make([]report.Gate, len(gates))
-	for i, gate := range gates {
-		names[i].Name = gate.Name
+// groupCause is the first cause in a sentence.
+func groupCause(item *report.PendingItem) string {
+	switch {
+	case len(item.Causes) == 0:
+		return item.Message
+	case item.Causes[0].Text == "":
+		return item.Causes[0].Reason
+	default:
+		return item.Causes[0].Reason + ": " + item.Causes[0].Text
 	}
-	return names
-}
-
-// withoutCounts keeps the first thing named: "gpu=t4:NoSchedule (4), ..." differs
-// between pods only by how many nodes are near.
-func withoutCounts(detail string) string {
-	first, _, _ := strings.Cut(detail, ", ")
-	if i := strings.LastIndex(first, " ("); i > 0 && strings.HasSuffix(first, ")") {
-		return first[:i]
-	}
-	return first
 }
 
 func (e *Explainer) group(ctx context.Context, pods []*corev1.Pod, items []report.PendingItem, members []int) (report.PendingGroup, error) {

@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -60,7 +61,8 @@ func (e *Explainer) causes(pod *corev1.Pod, verdict *predicate.Verdict, nodes []
 		if slices.ContainsFunc(causes, func(c report.Cause) bool { return c.Reason == rejection.Reasons() }) {
 			continue // Several plugins look for the same claim.
 		}
-		causes = append(causes, report.Cause{Reason: rejection.Reasons(), Plugin: rejection.Plugin, Detail: e.rejectionText(pod, rejection)})
+		about, detail := e.rejectionText(pod, rejection)
+		causes = append(causes, report.Cause{Reason: rejection.Reasons(), Plugin: rejection.Plugin, Detail: detail, Subject: about.subject, Text: about.text})
 	}
 	if len(causes) == 0 {
 		if fragmented := e.fragmentation(pod, nodes); fragmented != nil {
@@ -71,8 +73,11 @@ func (e *Explainer) causes(pod *corev1.Pod, verdict *predicate.Verdict, nodes []
 		cause := report.Cause{Reason: t.reason, Plugin: t.plugin, Nodes: t.nodes}
 		if t.plugin == predicate.NodeResourcesFit {
 			cause.Shortage, cause.Detail = e.shortageText(pod, t)
+			cause.Subject, cause.Text = string(resourceOf(t.reason)), shortageTexts[cause.Shortage]
 		} else {
-			cause.Detail = e.causeText(t)
+			var about point
+			about, cause.Detail = e.causeText(pod, t)
+			cause.Subject, cause.Text = about.subject, about.text
 		}
 		causes = append(causes, cause)
 	}
@@ -123,152 +128,186 @@ func (t *tally) add(node string, far int, detail *report.Detail) {
 	}
 }
 
-// causeText names what is behind a cause, from the nodes nearest to being right.
-func (e *Explainer) causeText(t *tally) string {
+// point is one thing that a cause is about, and what is said of it. Without a
+// subject the reason has said it already.
+type point struct{ subject, text string }
+
+// causeText names what is behind a cause, from the nodes nearest to being right:
+// the first thing by itself, and all of them.
+func (e *Explainer) causeText(pod *corev1.Pod, t *tally) (point, string) {
 	switch t.plugin {
 	case predicate.TaintToleration:
-		return countText(t.details, func(d *report.Detail) []string {
-			var taints []string
-			for _, taint := range d.Taints {
-				taints = append(taints, taint.ToString())
-			}
-			return taints
-		})
+		return countText(t.details, taintPoints)
 	case predicate.NodeUnschedulable:
-		return "cordoned"
+		return point{}, "cordoned"
 	case predicate.NodeAffinity:
-		return e.affinityText(t)
+		return countText(t.details, e.affinityPoints)
 	case predicate.NodePorts:
-		return countText(t.details, func(d *report.Detail) []string { return portTexts(d) })
+		return countText(t.details, portPoints)
 	case predicate.PodTopologySpread:
-		return countText(t.details, func(d *report.Detail) []string { return spreadTexts(d) })
+		return countText(t.details, spreadPoints)
 	case predicate.InterPodAffinity:
-		return countText(t.details, func(d *report.Detail) []string { return []string{podConflictText(d)} })
+		return countText(t.details, podConflictPoints)
 	default:
-		return countText(t.details, func(d *report.Detail) []string { return claimTexts(d) })
+		return countText(t.details, func(d *report.Detail) []point { return claimPoints(pod.Namespace, d) })
 	}
 }
 
 // countText lists what the details name, the most frequent first, with the number
 // of nodes: "gpu=t4:NoSchedule (4), dedicated=nlp:NoSchedule (2)".
-func countText(details []nodeDetail, texts func(*report.Detail) []string) string {
-	counts := map[string]int{}
+func countText(details []nodeDetail, points func(*report.Detail) []point) (first point, all string) {
+	counts := map[point]int{}
 	for _, d := range details {
-		for _, text := range texts(d.detail) {
-			if text != "" {
-				counts[text]++
+		for _, p := range points(d.detail) {
+			if p.text != "" {
+				counts[p]++
 			}
 		}
 	}
-	names := sortedKeys(counts)
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
+	named := slices.SortedFunc(maps.Keys(counts), func(a, b point) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.text, b.text), cmp.Compare(a.subject, b.subject))
+	})
 	const most = 3
 	var parts []string
-	for _, name := range names[:min(len(names), most)] {
-		if len(names) > 1 {
-			name = fmt.Sprintf("%s (%d)", name, counts[name])
+	for _, p := range named[:min(len(named), most)] {
+		text := p.text
+		if len(named) > 1 {
+			text = fmt.Sprintf("%s (%d)", text, counts[p])
 		}
-		parts = append(parts, name)
+		parts = append(parts, text)
 	}
-	if len(names) > most {
-		parts = append(parts, fmt.Sprintf("and %d more", len(names)-most))
+	if len(named) > most {
+		parts = append(parts, fmt.Sprintf("and %d more", len(named)-most))
 	}
-	return strings.Join(parts, ", ")
+	return firstOf(named), strings.Join(parts, ", ")
 }
 
-func portTexts(d *report.Detail) []string {
-	var texts []string
+// firstOf is the first thing that is named, if its subject tells more than the
+// reason does.
+func firstOf(named []point) point {
+	if len(named) == 0 || named[0].subject == "" {
+		return point{}
+	}
+	return named[0]
+}
+
+func taintPoints(d *report.Detail) []point {
+	var points []point
+	for _, taint := range d.Taints {
+		points = append(points, point{taint.ToString(), taint.ToString()})
+	}
+	return points
+}
+
+// portPoints are without a subject: pods that find no free port are one group.
+func portPoints(d *report.Detail) []point {
+	var points []point
 	for _, port := range d.Ports {
-		texts = append(texts, fmt.Sprintf("%d/%s is taken", port.Port, port.Protocol))
+		points = append(points, point{text: fmt.Sprintf("%d/%s is taken", port.Port, port.Protocol)})
 	}
-	return texts
+	return points
 }
 
-func spreadTexts(d *report.Detail) []string {
-	var texts []string
+func spreadPoints(d *report.Detail) []point {
+	var points []point
 	for _, s := range d.Spread {
 		if s.Domain == "" {
-			texts = append(texts, "no label "+s.TopologyKey)
+			points = append(points, point{s.TopologyKey, "no label " + s.TopologyKey})
 			continue
 		}
-		texts = append(texts, fmt.Sprintf("%s=%s has %d matching, the least is %d, maxSkew %d", s.TopologyKey, s.Domain, s.Matching, s.Minimum, s.MaxSkew))
+		domain := s.TopologyKey + "=" + s.Domain
+		points = append(points, point{domain, fmt.Sprintf("%s has %d matching, the least is %d, maxSkew %d", domain, s.Matching, s.Minimum, s.MaxSkew)})
 	}
-	return texts
+	return points
 }
 
-func podConflictText(d *report.Detail) string {
+// podConflictPoints are about the pod's own term; where it is other pods' terms that
+// keep it out, about the first of those pods.
+func podConflictPoints(d *report.Detail) []point {
 	var names []string
 	for _, pod := range d.Pods {
 		names = append(names, pod.Namespace+"/"+pod.Name)
 	}
-	text := d.Term
+	p := point{d.Term, d.Term}
+	if strings.HasPrefix(d.Term, existingTerm) && len(names) > 0 {
+		p.subject = "Pod/" + names[0]
+	}
 	if d.Note != "" {
-		text += ": " + d.Note
+		p.text += ": " + d.Note
 	}
 	if len(names) > 0 {
-		text += ": " + countedList(names, "pod")
+		p.text += ": " + countedList(names, "pod")
 	}
-	return text
+	return []point{p}
 }
 
-func claimTexts(d *report.Detail) []string {
-	var texts []string
+func claimPoints(namespace string, d *report.Detail) []point {
+	var points []point
 	for _, claim := range d.Claims {
-		texts = append(texts, fmt.Sprintf("%s %s", claim.Name, claim.Problem))
+		points = append(points, point{claim.Kind + "/" + namespace + "/" + claim.Name, claim.Name + " " + claim.Problem})
 	}
 	if d.Note != "" {
-		texts = append(texts, d.Note)
+		points = append(points, point{d.Note, d.Note})
 	}
-	return texts
+	return points
 }
 
-// affinityText says what is asked for and what there is instead.
-func (e *Explainer) affinityText(t *tally) string {
-	return countText(t.details, func(d *report.Detail) []string {
-		var texts []string
-		for _, m := range d.Labels {
-			texts = append(texts, e.mismatchText(m))
-		}
-		if d.Note != "" {
-			texts = append(texts, d.Note)
-		}
-		return texts
-	})
+// affinityPoints say what is asked for and what there is instead.
+func (e *Explainer) affinityPoints(d *report.Detail) []point {
+	var points []point
+	for _, m := range d.Labels {
+		points = append(points, e.mismatchPoint(m))
+	}
+	if d.Note != "" {
+		points = append(points, point{d.Note, d.Note})
+	}
+	return points
 }
 
-func (e *Explainer) mismatchText(m report.LabelMismatch) string {
-	text := requirement{NodeSelectorRequirement: corev1.NodeSelectorRequirement{Key: m.Key, Operator: corev1.NodeSelectorOperator(m.Operator), Values: m.Values}}.String()
+func (e *Explainer) mismatchPoint(m report.LabelMismatch) point {
+	asked := requirement{NodeSelectorRequirement: corev1.NodeSelectorRequirement{Key: m.Key, Operator: corev1.NodeSelectorOperator(m.Operator), Values: m.Values}}.String()
 	if m.Operator != string(corev1.NodeSelectorOpIn) || m.Field || len(m.Values) == 0 {
-		return text
+		return point{asked, asked}
 	}
-	text = m.Key + "=" + strings.Join(m.Values, "|")
+	asked = m.Key + "=" + strings.Join(m.Values, "|")
+	return point{asked, asked + e.insteadOf(m)}
+}
+
+// insteadOf says what there is instead of a label that no node has; nothing where
+// one has it.
+func (e *Explainer) insteadOf(m report.LabelMismatch) string {
 	values := e.world.labelValues[m.Key]
 	if len(values) == 0 {
-		text += ": no node has this label"
-		if near := e.world.nearestLabelKey(m.Key); near != "" {
-			text += fmt.Sprintf("; did you mean %s?", near)
-		}
-		return text
+		return ": no node has this label" + didYouMean(e.world.nearestLabelKey(m.Key))
 	}
 	for _, value := range m.Values {
 		if values[value] > 0 {
-			return text
+			return ""
 		}
 	}
-	text += ": no node has this value"
-	if near := e.world.nearestLabelValue(m.Key, m.Values[0]); near != "" {
-		text += fmt.Sprintf("; did you mean %s?", near)
+	return ": no node has this value" + didYouMean(e.world.nearestLabelValue(m.Key, m.Values[0]))
+}
+
+// didYouMean ends a sentence about a name that looks mistyped; empty for none near.
+func didYouMean(near string) string {
+	if near == "" {
+		return ""
 	}
-	return text
+	return fmt.Sprintf("; did you mean %s?", near)
+}
+
+// shortageTexts continue "Insufficient x" for a group.
+var shortageTexts = map[report.ShortageClass]string{
+	report.ShortageNotOffered:   "no node offers it",
+	report.ShortageTooLarge:     "more than any node has",
+	report.ShortageNotOnOneNode: "enough in sum, but not on one node",
+	report.ShortageInUse:        "in use",
 }
 
 // shortageText tells the shortages apart: nobody offers it, larger than any node,
 // enough in sum but on no single node, in use (by whom).
 func (e *Explainer) shortageText(pod *corev1.Pod, t *tally) (report.ShortageClass, string) {
-	name := corev1.ResourceName(strings.TrimPrefix(t.reason, "Insufficient "))
-	if t.reason == tooManyPods {
-		name = corev1.ResourcePods
-	}
+	name := resourceOf(t.reason)
 	requested := podAmount(pod, name)
 	if name == corev1.ResourcePods {
 		requested = 1
@@ -321,7 +360,7 @@ func (e *Explainer) blocks(t *tally, name corev1.ResourceName) blocks {
 func (e *Explainer) notOffered(name corev1.ResourceName) string {
 	text := fmt.Sprintf("no node offers %s", name)
 	if near := e.world.nearestResource(name); near != "" {
-		return text + fmt.Sprintf("; did you mean %s?", near)
+		return text + didYouMean(near)
 	}
 	if link := e.world.brokenDeviceChain(name); link != "" {
 		return text + ": " + link
@@ -373,15 +412,24 @@ func (e *Explainer) fragmentation(pod *corev1.Pod, nodes []report.NodeVerdict) *
 	}
 }
 
-// rejectionText names what makes a PreFilter plugin reject the pod as a whole.
-func (e *Explainer) rejectionText(pod *corev1.Pod, rejection predicate.Failure) string {
+// rejectionText names what makes a PreFilter plugin reject the pod as a whole: the
+// first thing by itself, and all of them.
+func (e *Explainer) rejectionText(pod *corev1.Pod, rejection predicate.Failure) (point, string) {
 	switch rejection.Plugin {
 	case predicate.VolumeBinding, predicate.VolumeZone, predicate.VolumeRestrictions, predicate.NodeVolumeLimits:
-		detail := e.detailer(pod).volumeDetail()
-		return strings.Join(claimTexts(detail), ", ")
+		return listText(claimPoints(pod.Namespace, e.detailer(pod).volumeDetail()))
 	case predicate.DynamicResources:
-		return strings.Join(e.resourceClaimProblems(pod), ", ")
+		return listText(e.resourceClaimPoints(pod))
 	default:
-		return ""
+		return point{}, ""
 	}
+}
+
+// listText is the first point and the texts of all.
+func listText(points []point) (point, string) {
+	texts := make([]string, len(points))
+	for i, p := range points {
+		texts[i] = p.text
+	}
+	return firstOf(points), strings.Join(texts, ", ")
 }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -138,30 +139,35 @@ func bindClaim(claim *corev1.PersistentVolumeClaim) atom {
 	return a
 }
 
-// resourceClaimProblems says how the pod's resource claims stand.
-func (e *Explainer) resourceClaimProblems(pod *corev1.Pod) []string {
-	var problems []string
-	for _, reference := range pod.Spec.ResourceClaims {
+// resourceClaimPoints say how the pod's resource claims stand.
+func (e *Explainer) resourceClaimPoints(pod *corev1.Pod) []point {
+	points := make([]point, len(pod.Spec.ResourceClaims))
+	for i, reference := range pod.Spec.ResourceClaims {
 		name := resourceClaimName(pod, reference)
-		if name == "" && reference.ResourceClaimTemplateName == nil {
-			problems = append(problems, fmt.Sprintf("the claim %s names neither a claim nor a template", reference.Name))
-			continue
-		}
-		if name == "" {
-			problems = append(problems, fmt.Sprintf("the claim %s has not been made from its template %s", reference.Name, *reference.ResourceClaimTemplateName))
-			continue
-		}
-		claim := e.world.resourceClaim(pod.Namespace, name)
-		switch {
-		case claim == nil:
-			problems = append(problems, fmt.Sprintf("resource claim %s does not exist", name))
-		case claim.Status.Allocation == nil:
-			problems = append(problems, fmt.Sprintf("resource claim %s is not allocated (%s)", name, requestText(claim)))
-		default:
-			problems = append(problems, fmt.Sprintf("resource claim %s is allocated", name))
+		points[i] = point{
+			subject: "ResourceClaim/" + pod.Namespace + "/" + cmp.Or(name, pod.Name+"-"+reference.Name),
+			text:    e.resourceClaimText(pod.Namespace, name, reference),
 		}
 	}
-	return problems
+	return points
+}
+
+func (e *Explainer) resourceClaimText(namespace, name string, reference corev1.PodResourceClaim) string {
+	if name == "" && reference.ResourceClaimTemplateName == nil {
+		return fmt.Sprintf("the claim %s names neither a claim nor a template", reference.Name)
+	}
+	if name == "" {
+		return fmt.Sprintf("the claim %s has not been made from its template %s", reference.Name, *reference.ResourceClaimTemplateName)
+	}
+	claim := e.world.resourceClaim(namespace, name)
+	switch {
+	case claim == nil:
+		return fmt.Sprintf("resource claim %s does not exist", name)
+	case claim.Status.Allocation == nil:
+		return fmt.Sprintf("resource claim %s is not allocated (%s)", name, requestText(claim))
+	default:
+		return fmt.Sprintf("resource claim %s is allocated", name)
+	}
 }
 
 func resourceClaimName(pod *corev1.Pod, reference corev1.PodResourceClaim) string {

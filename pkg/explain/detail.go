@@ -207,6 +207,10 @@ func (d *detailer) podAffinityDetail(node *corev1.Node, failure predicate.Failur
 	return nil
 }
 
+// existingTerm begins the term of a detail that is not the pod's own: the domain's
+// key follows.
+const existingTerm = "by "
+
 // existingDetail names the pods whose own anti-affinity keeps the pod out of the
 // node's domain.
 func (d *detailer) existingDetail(node *corev1.Node) *report.Detail {
@@ -215,7 +219,7 @@ func (d *detailer) existingDetail(node *corev1.Node) *report.Detail {
 	}
 	for _, key := range sortedKeys(node.Labels) {
 		if pods := d.existing[key+"="+node.Labels[key]]; len(pods) > 0 {
-			return &report.Detail{Term: "by " + key, Pods: pods}
+			return &report.Detail{Term: existingTerm + key, Pods: pods}
 		}
 	}
 	return nil

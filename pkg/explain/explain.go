@@ -280,7 +280,7 @@ func (e *Explainer) foreign(pod *corev1.Pod, item *report.PendingItem) {
 			detail = "it says: " + event.Message
 		}
 	}
-	item.Causes = []report.Cause{{Reason: "another scheduler", Plugin: pod.Spec.SchedulerName, Detail: detail}}
+	item.Causes = []report.Cause{{Reason: "another scheduler", Plugin: pod.Spec.SchedulerName, Detail: detail, Subject: pod.Spec.SchedulerName, Text: detail}}
 	item.RemedyNote = "the rules of that scheduler are not known here"
 	item.Autoscaler = e.autoscalerNotes(pod)
 }
@@ -338,8 +338,12 @@ func (e *Explainer) addGates(ctx context.Context, pod *corev1.Pod, verdict *pred
 		case predicate.SchedulingGates:
 			item.Message = gatedMessage
 			cause.Reason, cause.Detail = "scheduling gates", gateText(item.Gates)
+			cause.Subject = strings.Join(gateNames(pod), ", ")
+			cause.Text = cause.Subject
 		case predicate.DynamicResources:
-			cause.Detail = strings.Join(e.resourceClaimProblems(pod), ", ")
+			var about point
+			about, cause.Detail = listText(e.resourceClaimPoints(pod))
+			cause.Subject, cause.Text = about.subject, about.text
 		}
 		causes = append(causes, cause)
 	}

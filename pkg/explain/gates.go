@@ -39,15 +39,20 @@ func gates(pod *corev1.Pod) []report.Gate {
 	return list
 }
 
+func gateNames(pod *corev1.Pod) []string {
+	names := make([]string, len(pod.Spec.SchedulingGates))
+	for i, gate := range pod.Spec.SchedulingGates {
+		names[i] = gate.Name
+	}
+	return names
+}
+
 // removeGates lifts all the gates by hand, where the pod would then fit.
 func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
 	if len(pod.Spec.SchedulingGates) == 0 {
 		return nil, nil
 	}
-	var names []string
-	for _, gate := range pod.Spec.SchedulingGates {
-		names = append(names, gate.Name)
-	}
+	names := gateNames(pod)
 	remove := op{Op: report.OpRemove, Path: "/schedulingGates", from: strings.Join(names, ",")}
 	lift := atom{
 		kind: report.RemedyRemoveGate, key: "remove gates", disturbance: disturbClaim,

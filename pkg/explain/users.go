@@ -27,15 +27,22 @@ func (s shortage) free() int64 { return s.capacity - s.used }
 // tooManyPods is the scheduler's reason for a full count of pods.
 const tooManyPods = "Too many pods"
 
+// resourceOf is the resource that a reason of NodeResourcesFit names.
+func resourceOf(reason string) corev1.ResourceName {
+	if reason == tooManyPods {
+		return corev1.ResourcePods
+	}
+	return corev1.ResourceName(strings.TrimPrefix(reason, "Insufficient "))
+}
+
 // shortages gives the amounts behind the reasons of a NodeResourcesFit failure.
 func (d *detailer) shortages(node predicate.Node, failure predicate.Failure) []shortage {
 	reasons := failure.Status.Reasons()
 	usage := node.Usage()
 	short := make([]shortage, 0, len(reasons))
 	for _, reason := range reasons {
-		s := shortage{requested: 1, resource: corev1.ResourcePods}
-		if reason != tooManyPods {
-			s.resource = corev1.ResourceName(strings.TrimPrefix(reason, "Insufficient "))
+		s := shortage{requested: 1, resource: resourceOf(reason)}
+		if s.resource != corev1.ResourcePods {
 			s.requested = amount(d.requests, s.resource)
 		}
 		s.capacity, s.used = usage.Allocatable.Of(s.resource), usage.Requested.Of(s.resource)

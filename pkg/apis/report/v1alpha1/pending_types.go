@@ -218,6 +218,16 @@ type Cause struct {
 	Nodes int `json:"nodes"`
 	// Detail is a sentence that names the taint, label, amount, pod or claim.
 	Detail string `json:"detail"`
+	// Subject is the one thing that the cause is about: the taint
+	// ("gpu=t4:NoSchedule"), the label asked for ("disk=ssd"), the resource ("cpu"),
+	// the domain of a spread ("zone=a"), the claim ("PersistentVolumeClaim/ns/name"),
+	// the gate, the scheduler. Of several it is the one that Detail names first. Causes
+	// of equal Plugin, Reason, Shortage and Subject are the same cause. Empty where the
+	// reason says all.
+	Subject string `json:"subject,omitempty"`
+	// Text is what is said of Subject alone ("disk=ssd: no node has this label"); it
+	// continues Reason after a colon.
+	Text string `json:"text,omitempty"`
 	// Shortage tells resource shortages apart; empty for other causes.
 	Shortage ShortageClass `json:"shortage,omitempty"`
 }
@@ -344,7 +354,7 @@ type Gate struct {
 
 // PendingGroup is a set of pods that are pending for the same cause.
 type PendingGroup struct {
-	// Cause is the sentence that the pods share.
+	// Cause is the first cause that the pods share, in a sentence about the example.
 	Cause   string  `json:"cause"`
 	Verdict Verdict `json:"verdict"`
 	Pods    int     `json:"pods"`
