@@ -160,7 +160,7 @@ func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, er
 	}
 	edits = append(edits, daemons...)
 	return atom{
-		kind: report.RemedyAddNodes, key: "add node like " + class.example, disturbance: disturbAddNode,
+		kind: report.RemedyAddNodes, key: "add node like " + class.example, what: class.example, disturbance: disturbAddNode,
 		edits:   edits,
 		text:    fmt.Sprintf("add 1 node like %s (%s)", class.example, sizeText(class.template)),
 		command: shellCommand("kubectl", "get", "node", class.example, "-o", "yaml") + " # the kind of node to add",

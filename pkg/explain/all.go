@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -121,13 +122,13 @@ func (e *Explainer) work(ctx context.Context, pods []*corev1.Pod, distinct []int
 // its own.
 func (e *Explainer) likewise(item report.PendingItem, pod *corev1.Pod) report.PendingItem {
 	own := e.newItem(pod)
-	example := objectKey{item.Namespace, item.Name}
+	example := itemKey(&item)
 	item.Name, item.UID, item.Workload, item.PendingSince = own.Name, own.UID, own.Workload, own.PendingSince
 	item.ClusterMessage, item.Agrees, item.Disagreement = own.ClusterMessage, report.AgreesUnknown, ""
 	item.Remedies = slices.Clone(item.Remedies)
 	for i, remedy := range item.Remedies {
-		if plan, ok := e.shared.plan(example, remedy.Description); ok {
-			item.Remedies[i] = e.remedy(pod, plan, remedy.Fits)
+		if plan, ok := e.shared.plan(example, remedy.ID); ok {
+			item.Remedies[i] = e.remedy(pod, plan.candidate, remedy.Fits)
 		}
 	}
 	item.Autoscaler = e.autoscalerNotes(pod)
@@ -235,7 +236,7 @@ func commandsOf(items []report.PendingItem, s *sharedRemedy) string {
 	var commands []string
 	for _, i := range s.members {
 		for _, remedy := range items[i].Remedies {
-			if remedy.Description == s.remedy.Description && !slices.Contains(commands, remedy.Command) {
+			if remedy.ID == s.remedy.ID && !slices.Contains(commands, remedy.Command) {
 				commands = append(commands, remedy.Command)
 			}
 		}
@@ -256,24 +257,21 @@ type sharedRemedy struct {
 // sharedRemedies are the maxWeighed most shared ones, the gentler first among
 // equals.
 func sharedRemedies(items []report.PendingItem, members []int) []*sharedRemedy {
-	byText := map[string]*sharedRemedy{}
+	byID := map[string]*sharedRemedy{}
 	for _, i := range members {
 		for rank := range items[i].Remedies {
 			remedy := &items[i].Remedies[rank]
-			s, ok := byText[remedy.Description]
+			s, ok := byID[remedy.ID]
 			if !ok {
 				s = &sharedRemedy{remedy: remedy, rank: rank}
-				byText[remedy.Description] = s
+				byID[remedy.ID] = s
 			}
 			s.members = append(s.members, i)
 		}
 	}
-	list := make([]*sharedRemedy, 0, len(byText))
-	for _, text := range sortedKeys(byText) {
-		list = append(list, byText[text])
-	}
-	slices.SortStableFunc(list, func(a, b *sharedRemedy) int {
-		return cmp.Or(cmp.Compare(len(b.members), len(a.members)), cmp.Compare(a.rank, b.rank))
+	list := slices.SortedFunc(maps.Values(byID), func(a, b *sharedRemedy) int {
+		return cmp.Or(cmp.Compare(len(b.members), len(a.members)), cmp.Compare(a.rank, b.rank),
+			cmp.Compare(a.remedy.Description, b.remedy.Description), cmp.Compare(a.remedy.ID, b.remedy.ID))
 	})
 	return list[:min(len(list), maxWeighed)]
 }
@@ -284,12 +282,12 @@ func (e *Explainer) frees(ctx context.Context, pods []*corev1.Pod, members []int
 	var edits []predicate.Edit
 	changed := make([]*corev1.Pod, 0, len(members))
 	for _, i := range members {
-		plan, ok := e.shared.plan(keyOf(pods[i]), remedy.Description)
+		plan, ok := e.shared.plan(keyOf(pods[i]), remedy.ID)
 		if !ok {
 			continue // A quota: no pod of it is there to place.
 		}
-		edits = plan.edits() // The same for all: the description names them.
-		pod, err := applyOps(pods[i], plan.ops(&pods[i].Spec))
+		edits = plan.edits() // The same for all: the ID names them.
+		pod, err := plan.changed(pods[i])
 		if err != nil {
 			return 0, err
 		}

@@ -16,8 +16,12 @@ import (
 // atom is one smallest change that would remove one reason on some node.
 type atom struct {
 	kind report.RemedyKind
-	// key tells atoms apart: equal keys are the same change, but for loss.
+	// key tells atoms apart in the search: equal keys are the same change, but for
+	// how much.
 	key string
+	// what is what the change is done to, and how much: with the kind it is the ID of
+	// the remedy.
+	what string
 	// text says what to do, as a clause in the imperative.
 	text string
 	// disturbance ranks: smaller is gentler (see the kinds below).
@@ -68,6 +72,15 @@ func (c candidate) key() string {
 		keys[i] = a.key
 	}
 	return strings.Join(keys, " + ")
+}
+
+// id is the ID of the remedy.
+func (c candidate) id() string {
+	ids := make([]string, len(c.atoms))
+	for i, a := range c.atoms {
+		ids[i] = string(a.kind) + ":" + a.what
+	}
+	return strings.Join(ids, "+")
 }
 
 // kind tells candidates that are the same advice, but for the node or the amount.
@@ -128,6 +141,14 @@ func (c candidate) ops(spec *corev1.PodSpec) []op {
 	return ops
 }
 
+// changed is a pod with the candidate's changes of it done.
+func (c candidate) changed(pod *corev1.Pod) (*corev1.Pod, error) {
+	if !c.changesPod() {
+		return pod, nil
+	}
+	return applyOps(pod, c.ops(&pod.Spec))
+}
+
 // edits are all changes to the cluster; those of one node are made to one copy.
 func (c candidate) edits() []predicate.Edit {
 	var edits []predicate.Edit
@@ -166,11 +187,11 @@ func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.R
 		edits = append(changes(podObject(pod), "/spec", c.ops(&pod.Spec)), edits...)
 		commands = append(commands, e.patchCommand(pod, c))
 	}
-	description := strings.Join(texts, ", and ")
-	e.shared.keepPlan(keyOf(pod), description, c)
+	e.shared.keepPlan(keyOf(pod), plan{pod, c})
 	return report.Remedy{
+		ID:          c.id(),
 		Kind:        kind,
-		Description: description,
+		Description: strings.Join(texts, ", and "),
 		Command:     strings.Join(commands, " && "),
 		Changes:     edits,
 		Fits:        fits,

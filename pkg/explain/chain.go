@@ -326,8 +326,9 @@ func raiseQuota(quota *corev1.ResourceQuota, raised map[string]string) *report.R
 		Command: shellCommand("kubectl", "-n", quota.Namespace, "patch", "resourcequota", quota.Name, "--type=merge", "-p",
 			toJSON(map[string]any{"spec": map[string]any{"hard": raised}})),
 	}
-	var texts []string
+	var texts, amounts []string
 	for _, key := range sortedKeys(raised) {
+		amounts = append(amounts, key+"="+raised[key])
 		hard := quota.Status.Hard[corev1.ResourceName(key)]
 		texts = append(texts, fmt.Sprintf("%s from %s to %s", key, hard.String(), raised[key]))
 		remedy.Changes = append(remedy.Changes, report.Change{
@@ -335,6 +336,7 @@ func raiseQuota(quota *corev1.ResourceQuota, raised map[string]string) *report.R
 			Path: pointer("spec", "hard", key), From: hard.String(), Value: toJSON(raised[key]),
 		})
 	}
+	remedy.ID = fmt.Sprintf("%s:%s/%s:%s", remedy.Kind, quota.Namespace, quota.Name, strings.Join(amounts, ","))
 	remedy.Description = fmt.Sprintf("raise the quota %s: %s", quota.Name, strings.Join(texts, ", "))
 	return remedy
 }

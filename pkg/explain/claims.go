@@ -48,19 +48,21 @@ func rejectedBy(verdict *predicate.Verdict, plugin string) bool {
 // create is an atom that creates objects.
 func create(kind report.RemedyKind, key, text string, objects ...runtime.Object) atom {
 	a := atom{kind: kind, key: key, disturbance: disturbClaim, text: text}
-	var commands []string
+	var names, commands []string
 	for _, object := range objects {
 		accessor := object.(metav1.Object)
 		name := object.GetObjectKind().GroupVersionKind().Kind
 		if accessor.GetNamespace() != "" {
 			name += "/" + accessor.GetNamespace()
 		}
+		name += "/" + accessor.GetName()
+		names = append(names, name)
 		document := toJSON(object)
 		a.edits = append(a.edits, predicate.Edit{Object: object})
-		a.changes = append(a.changes, report.Change{Object: name + "/" + accessor.GetName(), Op: report.OpCreate, Value: document})
+		a.changes = append(a.changes, report.Change{Object: name, Op: report.OpCreate, Value: document})
 		commands = append(commands, "echo "+shellQuote(document)+" | kubectl create -f -")
 	}
-	a.command = strings.Join(commands, " && ")
+	a.what, a.command = strings.Join(names, ","), strings.Join(commands, " && ")
 	return a
 }
 

@@ -172,6 +172,7 @@ func evict(node string, victims []*corev1.Pod) atom {
 		a.edits = append(a.edits, predicate.Edit{Evict: victim})
 		a.changes = append(a.changes, report.Change{Object: podObject(victim), Op: report.OpDelete})
 	}
+	a.what = node + ":" + strings.Join(names, ",")
 	a.text = fmt.Sprintf("evict %s from node %s", countedList(names, "pod"), node)
 	a.command = strings.Join(commands, " && ")
 	return a

@@ -59,9 +59,9 @@ type shared struct {
 	mu     sync.Mutex
 	usesOf map[corev1.ResourceName][]use
 
-	// plans are the verified candidates by pod and description, for rendering and
-	// trying the same change on pods alike.
-	plans map[planKey]candidate
+	// plans are the verified changes, for trying and rendering the same one on pods
+	// alike, and for who asks for their edits.
+	plans map[planKey]plan
 
 	classesOnce sync.Once
 	classes     []*nodeClass
@@ -75,27 +75,37 @@ func (e *Explainer) alike() *simulate.Alike {
 	return e.shared.alikeKeys
 }
 
-// objectKey names a namespaced object of a known kind.
-type objectKey struct{ namespace, name string }
+// objectKey names what a report's item is about; kind is empty for a pod.
+type objectKey struct{ kind, namespace, name string }
 
-func keyOf(pod *corev1.Pod) objectKey { return objectKey{pod.Namespace, pod.Name} }
+func keyOf(pod *corev1.Pod) objectKey { return objectKey{"", pod.Namespace, pod.Name} }
+
+func itemKey(item *report.PendingItem) objectKey {
+	return objectKey{item.Kind, item.Namespace, item.Name}
+}
+
+// plan is a verified change of one pod or of the cluster for it.
+type plan struct {
+	pod *corev1.Pod
+	candidate
+}
 
 type planKey struct {
-	pod         objectKey
-	description string
+	of     objectKey
+	remedy string
 }
 
-func (s *shared) keepPlan(pod objectKey, description string, c candidate) {
+func (s *shared) keepPlan(of objectKey, p plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.plans[planKey{pod, description}] = c
+	s.plans[planKey{of, p.id()}] = p
 }
 
-func (s *shared) plan(pod objectKey, description string) (candidate, bool) {
+func (s *shared) plan(of objectKey, remedy string) (plan, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ok := s.plans[planKey{pod, description}]
-	return c, ok
+	p, ok := s.plans[planKey{of, remedy}]
+	return p, ok
 }
 
 // progress tells from one goroutine at a time.
@@ -140,7 +150,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer
 	}
 	return &Explainer{
 		engine: engine, world: newWorld(snap), opts: opts, evictNodes: 4, thorough: true,
-		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[planKey]candidate{}},
+		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[planKey]plan{}},
 		warnings: warnings(config),
 	}, nil
 }
@@ -218,6 +228,19 @@ func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingIte
 	}
 	e.compareWithCluster(pod, &item)
 	return item, nil
+}
+
+// Edits are what a remedy of an item changes: the pod as it is then, and the edits of
+// the cluster. On the snapshot that was explained, the pod passes every filter of the
+// remedy's nodes with the edits in force. The error says that no such remedy was given
+// for the item, or that it changes nothing that the scheduler looks at (a quota).
+func (e *Explainer) Edits(item *report.PendingItem, remedyID string) (*corev1.Pod, []predicate.Edit, error) {
+	p, ok := e.shared.plan(itemKey(item), remedyID)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s/%s: expected the ID of one of its remedies that the scheduler's filters have passed, found %q", item.Namespace, item.Name, remedyID)
+	}
+	pod, err := p.changed(p.pod)
+	return pod, p.edits(), err
 }
 
 func (e *Explainer) newItem(pod *corev1.Pod) report.PendingItem {

@@ -85,7 +85,7 @@ func addToleration(taint corev1.Taint) atom {
 		toleration.Operator = corev1.TolerationOpExists
 	}
 	return atom{
-		kind: report.RemedyAddToleration, key: "tolerate " + taint.ToString(), disturbance: disturbToleration,
+		kind: report.RemedyAddToleration, key: "tolerate " + taint.ToString(), what: taint.ToString(), disturbance: disturbToleration,
 		text: "add a toleration for " + taint.ToString(),
 		spec: func(spec *corev1.PodSpec) []op {
 			return []op{appendTo("/tolerations", len(spec.Tolerations), toleration)}
@@ -96,7 +96,7 @@ func addToleration(taint corev1.Taint) atom {
 // withNode is an atom that changes a node.
 func withNode(kind report.RemedyKind, disturbance int, node *corev1.Node, text, command string, patch []op, change func(*corev1.Node)) atom {
 	return atom{
-		kind: kind, key: string(kind) + " " + node.Name, disturbance: disturbance, text: text, command: command,
+		kind: kind, key: string(kind) + " " + node.Name, what: node.Name, disturbance: disturbance, text: text, command: command,
 		node: node, change: change,
 		changes: changes("Node/"+node.Name, "", patch),
 	}
@@ -114,12 +114,14 @@ func uncordon(node *corev1.Node) atom {
 func untaint(node *corev1.Node, taint corev1.Taint) atom {
 	index := slices.IndexFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
 	patch := []op{{Op: report.OpRemove, Path: pointer("spec", "taints", index), from: taint.ToString()}}
-	return withNode(report.RemedyUntaint, disturbUntaint, node,
+	a := withNode(report.RemedyUntaint, disturbUntaint, node,
 		fmt.Sprintf("remove the taint %s from node %s", taint.ToString(), node.Name),
 		shellCommand("kubectl", "taint", "nodes", node.Name, fmt.Sprintf("%s:%s-", taint.Key, taint.Effect)), patch,
 		func(n *corev1.Node) {
 			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
 		})
+	a.what = node.Name + ":" + taint.ToString()
+	return a
 }
 
 // requestFixes lowers each short resource to what the node has free. A count of
@@ -200,7 +202,7 @@ func alternatives(fixes ...fix) []fix {
 func (e *Explainer) selectorFix(key, wanted, has string, exists bool) atom {
 	if exists && e.world.labelValues[key][wanted] == 0 && e.world.nearestLabelValue(key, wanted) == has {
 		return atom{
-			kind: report.RemedySetNodeSelector, key: "select " + key + "=" + has, disturbance: disturbSelectorFix,
+			kind: report.RemedySetNodeSelector, key: "select " + key + "=" + has, what: key + "=" + has, disturbance: disturbSelectorFix,
 			text: fmt.Sprintf("set the node selector %s to %s (no node has %s)", key, has, wanted),
 			spec: func(*corev1.PodSpec) []op {
 				return []op{{Op: report.OpReplace, Path: pointer("nodeSelector", key), Value: has, from: wanted}}
@@ -208,7 +210,7 @@ func (e *Explainer) selectorFix(key, wanted, has string, exists bool) atom {
 		}
 	}
 	return atom{
-		kind: report.RemedyDropNodeSelector, key: "unselect " + key, disturbance: disturbSelector,
+		kind: report.RemedyDropNodeSelector, key: "unselect " + key, what: key + "=" + wanted, disturbance: disturbSelector,
 		text: fmt.Sprintf("drop the node selector %s=%s", key, wanted),
 		spec: func(*corev1.PodSpec) []op {
 			return []op{{Op: report.OpRemove, Path: pointer("nodeSelector", key), from: wanted}}
@@ -238,6 +240,7 @@ func labelNode(node *corev1.Node, key, value string) atom {
 			n.Labels[key] = value
 		})
 	a.key = fmt.Sprintf("label %s %s=%s", node.Name, key, value)
+	a.what = fmt.Sprintf("%s:%s=%s", node.Name, key, value)
 	return a
 }
 
@@ -298,6 +301,7 @@ func widened(required *corev1.NodeSelector, node *corev1.Node) []fix {
 		path := requiredPath + pointer("nodeSelectorTerms", t, "matchExpressions", failing[0].index, "values", "-")
 		fixes = append(fixes, fix{{
 			kind: report.RemedyWidenNodeAffinity, key: fmt.Sprintf("widen node affinity %d %s=%s", t, failing[0].Key, value), disturbance: disturbSelector - 1,
+			what: fmt.Sprintf("%d:%s=%s", t, failing[0].Key, value),
 			text: fmt.Sprintf("allow %s=%s too in the required node affinity (%s)", failing[0].Key, value, failing[0]),
 			spec: func(*corev1.PodSpec) []op { return []op{{Op: report.OpAdd, Path: path, Value: value}} },
 		}})
@@ -357,7 +361,7 @@ func describeRequirements(failing []requirement) string {
 
 func dropAffinity(failing []requirement) atom {
 	return atom{
-		kind: report.RemedyDropNodeAffinity, key: "drop node affinity", disturbance: disturbSelector,
+		kind: report.RemedyDropNodeAffinity, key: "drop node affinity", what: describeRequirements(failing), disturbance: disturbSelector,
 		text: fmt.Sprintf("drop the required node affinity (%s)", describeRequirements(failing)),
 		spec: func(*corev1.PodSpec) []op {
 			return []op{{Op: report.OpRemove, Path: requiredPath, from: describeRequirements(failing)}}
@@ -369,6 +373,7 @@ func dropRequirements(term int, failing []requirement) atom {
 	return atom{
 		kind: report.RemedyDropNodeAffinity, key: fmt.Sprintf("drop node affinity %d %s", term, describeRequirements(failing)),
 		disturbance: disturbSelector + len(failing),
+		what:        fmt.Sprintf("%d:%s", term, describeRequirements(failing)),
 		text:        fmt.Sprintf("drop %s from the required node affinity", describeRequirements(failing)),
 		spec: func(*corev1.PodSpec) []op {
 			// From the last to the first, so that indices stay valid.
@@ -427,7 +432,7 @@ func dropPodTerms(kind report.RemedyKind, field, name string, terms []corev1.Pod
 	}
 	slices.Reverse(texts)
 	return []fix{{{
-		kind: kind, key: "drop " + field + " " + strings.Join(texts, "; "), disturbance: disturbAffinity + len(texts) - 1,
+		kind: kind, key: "drop " + field + " " + strings.Join(texts, "; "), what: strings.Join(texts, "; "), disturbance: disturbAffinity + len(texts) - 1,
 		text: fmt.Sprintf("drop the required %s to %s", name, strings.Join(texts, " and to ")),
 		spec: func(*corev1.PodSpec) []op { return ops },
 	}}}
@@ -472,6 +477,7 @@ func raiseSkew(index int, constraint corev1.TopologySpreadConstraint, violation 
 	needed := violation.Matching + self - violation.Minimum
 	return atom{
 		kind: report.RemedyRelaxSpread, key: fmt.Sprintf("raise skew %d", index), disturbance: disturbSpread,
+		what: fmt.Sprintf("%s:%d:%d", constraint.TopologyKey, constraint.MaxSkew, needed),
 		loss: float64(needed),
 		text: fmt.Sprintf("raise maxSkew of the spread by %s from %d to %d", constraint.TopologyKey, constraint.MaxSkew, needed),
 		spec: func(*corev1.PodSpec) []op {
@@ -483,6 +489,7 @@ func raiseSkew(index int, constraint corev1.TopologySpreadConstraint, violation 
 func scheduleAnyway(index int, constraint corev1.TopologySpreadConstraint) atom {
 	return atom{
 		kind: report.RemedyRelaxSpread, key: fmt.Sprintf("schedule anyway %d", index), disturbance: disturbSpread + 1,
+		what: constraint.TopologyKey + ":" + string(corev1.ScheduleAnyway),
 		text: fmt.Sprintf("make the spread by %s a preference (whenUnsatisfiable: ScheduleAnyway)", constraint.TopologyKey),
 		spec: func(*corev1.PodSpec) []op {
 			ops := []op{{Op: report.OpReplace, Path: pointer("topologySpreadConstraints", index, "whenUnsatisfiable"), Value: corev1.ScheduleAnyway, from: string(corev1.DoNotSchedule)}}
@@ -516,7 +523,7 @@ func (d *detailer) portFixes(node *corev1.Node) []fix {
 	}
 	text := strings.Join(texts, ", ")
 	return []fix{{{
-		kind: report.RemedyDropHostPort, key: "drop host port " + text, disturbance: disturbPort,
+		kind: report.RemedyDropHostPort, key: "drop host port " + text, what: strings.Join(texts, ","), disturbance: disturbPort,
 		text: "drop the host port " + text,
 		spec: func(*corev1.PodSpec) []op { return ops },
 	}}}

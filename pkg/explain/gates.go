@@ -55,7 +55,7 @@ func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]verifie
 	names := gateNames(pod)
 	remove := op{Op: report.OpRemove, Path: "/schedulingGates", from: strings.Join(names, ",")}
 	lift := atom{
-		kind: report.RemedyRemoveGate, key: "remove gates", disturbance: disturbClaim,
+		kind: report.RemedyRemoveGate, key: "remove gates", what: strings.Join(names, ","), disturbance: disturbClaim,
 		text: fmt.Sprintf("remove the scheduling gate %s by hand", strings.Join(names, ", ")),
 		spec: func(*corev1.PodSpec) []op { return []op{remove} },
 	}

@@ -29,6 +29,7 @@ func lowerRequest(pod *corev1.Pod, short shortage) (atom, bool) {
 	return atom{
 		kind: report.RemedyLowerRequest, key: lowerKey(name), disturbance: disturbRequest,
 		loss: short.loss(),
+		what: loweredKey(pod, name, ops, short.requested, free),
 		text: loweredText(pod, name, ops, short.requested, free),
 		spec: func(spec *corev1.PodSpec) []op {
 			ops, _ := lowered(spec, name, free)
@@ -48,19 +49,42 @@ func (s shortage) loss() float64 {
 // request is not all that the pod asks.
 func loweredText(pod *corev1.Pod, name corev1.ResourceName, ops []op, requested, free int64) string {
 	text := fmt.Sprintf("lower the request for %s from %s to %s", name, formatAmount(name, requested), formatAmount(name, free))
-	if len(pod.Spec.Containers)+len(pod.Spec.InitContainers) == 1 && len(pod.Spec.Overhead) == 0 {
-		return text
-	}
 	var parts []string
-	for _, o := range ops {
-		if value, ok := o.Value.(string); ok && strings.Contains(o.Path, "/requests/") {
-			parts = append(parts, fmt.Sprintf("%s to %s", containerAt(&pod.Spec, o.Path), value))
-		}
+	for _, set := range setRequests(pod, ops) {
+		parts = append(parts, set.container+" to "+set.value)
 	}
 	if len(parts) == 0 {
 		return text
 	}
 	return text + " (" + strings.Join(parts, ", ") + ")"
+}
+
+// loweredKey is "cpu:5:4", the amounts before and after, with "container a=2" for
+// each of several containers that change.
+func loweredKey(pod *corev1.Pod, name corev1.ResourceName, ops []op, requested, free int64) string {
+	parts := []string{string(name), formatAmount(name, requested), formatAmount(name, free)}
+	for _, set := range setRequests(pod, ops) {
+		parts = append(parts, set.container+"="+set.value)
+	}
+	return strings.Join(parts, ":")
+}
+
+// containerRequest is a container's request as an operation sets it.
+type containerRequest struct{ container, value string }
+
+// setRequests are the requests that the operations set, none where one container's
+// request is all that the pod asks.
+func setRequests(pod *corev1.Pod, ops []op) []containerRequest {
+	if len(pod.Spec.Containers)+len(pod.Spec.InitContainers) == 1 && len(pod.Spec.Overhead) == 0 {
+		return nil
+	}
+	var set []containerRequest
+	for _, o := range ops {
+		if value, ok := o.Value.(string); ok && strings.Contains(o.Path, "/requests/") {
+			set = append(set, containerRequest{containerAt(&pod.Spec, o.Path), value})
+		}
+	}
+	return set
 }
 
 // containerAt names the container that a path below the pod spec leads into.
@@ -79,7 +103,7 @@ func containerAt(spec *corev1.PodSpec, path string) string {
 }
 
 // lowered returns the operations after which the spec's effective request for the
-// resource is at most free (in the resource's unit, see predicate.Shortage). The
+// resource is at most free (in the resource's unit, see shortage). The
 // effective request is, as in component-helpers, overhead + the larger of the
 // containers' and sidecars' sum and every init container's peak.
 func lowered(spec *corev1.PodSpec, name corev1.ResourceName, free int64) ([]op, bool) {

@@ -232,12 +232,9 @@ func (e *Explainer) reaches(pod *corev1.Pod, c candidate) bool {
 // fits runs the filters on the named nodes (all, when nil) with the candidate's
 // changes in force.
 func (e *Explainer) fits(ctx context.Context, pod *corev1.Pod, c candidate, nodes []string) ([]string, error) {
-	changed := pod
-	if c.changesPod() {
-		var err error
-		if changed, err = applyOps(pod, c.ops(&pod.Spec)); err != nil {
-			return nil, err
-		}
+	changed, err := c.changed(pod)
+	if err != nil {
+		return nil, err
 	}
 	if edits := c.edits(); len(edits) > 0 {
 		undo, err := e.engine.Apply(edits...)

@@ -71,7 +71,13 @@ func (e *Explainer) named(ctx context.Context, w *whatIf, pod *corev1.Pod, fitti
 	e.planned = w
 	defer func() { e.planned = nil }()
 	item, err := e.Pod(ctx, pod)
+	of := itemKey(&item)
 	item.Kind, item.Name, item.UID, item.Workload, item.PendingSince = w.kind, w.name, "", "", nil
+	for _, remedy := range item.Remedies {
+		if p, ok := e.shared.plan(of, remedy.ID); ok {
+			e.shared.keepPlan(itemKey(&item), p)
+		}
+	}
 	item.Replicas, item.FitReplicas = w.replicas, &fitting
 	item.Agrees, item.Disagreement = report.AgreesUnknown, "it is not in the cluster"
 	return item, err

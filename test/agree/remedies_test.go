@@ -371,7 +371,7 @@ func (w *world) again(ctx context.Context, pod *corev1.Pod, s said, remedy repor
 	if err != nil {
 		return same, false, err
 	}
-	i := slices.IndexFunc(item.Remedies, func(r report.Remedy) bool { return r.Description == remedy.Description })
+	i := slices.IndexFunc(item.Remedies, func(r report.Remedy) bool { return r.ID == remedy.ID })
 	if i < 0 {
 		return same, false, nil
 	}

@@ -252,6 +252,10 @@ const (
 
 // Remedy is a smallest change after which, verified, the pod fits.
 type Remedy struct {
+	// ID names the change: its kind and what it is done to
+	// ("AddToleration:gpu=t4:NoSchedule"), of a pair both, joined by "+". The same
+	// change has the same ID on every pod and in every run.
+	ID string `json:"id"`
 	// Kind is one of the RemedyKind constants.
 	Kind RemedyKind `json:"kind"`
 	// Description is one sentence.
