@@ -65,7 +65,7 @@ func (f *SourceFlags) Load(ctx context.Context, env Env, progress *print.Progres
 	}
 	for _, missing := range snap.Missing {
 		if missing.Resource == "nodes" || missing.Resource == "pods" {
-			return nil, fmt.Errorf("%s cannot be listed in all namespaces (%s): nothing can be said without them; ask for the right to list %s", missing.Resource, missing.Reason, missing.Resource)
+			return nil, fmt.Errorf("%s cannot be listed in all namespaces (%s): nothing can be said without them; ask for the right to list %s", missing.Resource, missing.Why(), missing.Resource)
 		}
 	}
 	if f.Offline() && len(snap.Nodes) == 0 && snap.ServerVersion == "" {

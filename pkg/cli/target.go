@@ -166,7 +166,7 @@ func notFound(snap *snapshot.Snapshot, namespace string, target Target) error {
 	resource := target.Kind.GroupResource()
 	for _, missing := range snap.Missing {
 		if missing.Resource == resource {
-			return fmt.Errorf("%s %q: %s could not be listed (%s)", resource, target.Name, resource, missing.Reason)
+			return fmt.Errorf("%s %q: %s could not be listed (%s)", resource, target.Name, resource, missing.Why())
 		}
 	}
 	var names, elsewhere []string

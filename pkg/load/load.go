@@ -154,16 +154,16 @@ func (l *loader) loadKind(ctx context.Context, k snapshot.Kind) error {
 	err := l.listVersions(ctx, k, "")
 	if apierrors.IsForbidden(err) && k.Namespaced && l.opts.Namespace != "" {
 		if inNamespace := l.listVersions(ctx, k, l.opts.Namespace); inNamespace == nil {
-			l.missing(k, "forbidden outside namespace "+l.opts.Namespace)
+			l.missing(k, snapshot.Forbidden, "outside namespace "+l.opts.Namespace)
 			return nil
 		}
 	}
 	switch {
 	case apierrors.IsForbidden(err):
-		l.missing(k, "forbidden")
+		l.missing(k, snapshot.Forbidden, "")
 	case apierrors.IsNotFound(err):
 		if k.Typed() { // nobody misses Karpenter where it is not installed
-			l.missing(k, "not served")
+			l.missing(k, snapshot.NotServed, "")
 		}
 	case err != nil:
 		return fmt.Errorf("listing %s: %w", k.GroupResource(), err)
@@ -171,10 +171,10 @@ func (l *loader) loadKind(ctx context.Context, k snapshot.Kind) error {
 	return nil
 }
 
-func (l *loader) missing(k snapshot.Kind, reason string) {
+func (l *loader) missing(k snapshot.Kind, reason snapshot.MissingReason, detail string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.snap.Missing = append(l.snap.Missing, snapshot.Missing{Resource: k.GroupResource(), Reason: reason})
+	l.snap.Missing = append(l.snap.Missing, snapshot.Missing{Resource: k.GroupResource(), Reason: reason, Detail: detail})
 }
 
 // listVersions lists k in the newest version that the server has.

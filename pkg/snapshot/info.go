@@ -42,7 +42,9 @@ func (r *reader) addInfo(it item) error {
 		return it.errorf("%s: %w", infoKind, explain(err))
 	}
 	r.snap.ServerVersion, r.snap.TakenAt = in.ServerVersion, in.TakenAt
-	r.snap.Missing = append(r.snap.Missing, in.Missing...)
+	for _, missing := range in.Missing {
+		r.snap.Missing = append(r.snap.Missing, missing.split())
+	}
 	for name, n := range in.Ignored {
 		if n < 0 {
 			return it.errorf("%s: ignored[%q]: expected a count, found %d", infoKind, name, n)

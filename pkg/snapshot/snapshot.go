@@ -73,11 +73,3 @@ type Snapshot struct {
 	// Missing names the kinds that could not be listed and why, by resource.
 	Missing []Missing
 }
-
-// Missing is a kind that a live load could not list.
-type Missing struct {
-	// Resource is the plural name with its group ("resourceclaims.resource.k8s.io").
-	Resource string `json:"resource"`
-	// Reason is the API server's ("forbidden", "not served").
-	Reason string `json:"reason"`
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -72,9 +73,9 @@ func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Ki
 	if err != nil {
 		return nil, err
 	}
-	for _, missing := range snap.Missing {
-		if missing.Resource == groupResource && missing.Reason != cli.NotServed {
-			return nil, fmt.Errorf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, missing.Reason)
+	for _, missing := range snap.Unknown() {
+		if missing.Resource == groupResource {
+			return nil, fmt.Errorf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, missing.Why())
 		}
 	}
 	return state.New(snap, kinds), nil
@@ -83,33 +84,14 @@ func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Ki
 // notes say what could not be listed or read, and what is unknown for it.
 func notes(groups *state.State) []string {
 	var notes []string
-	for _, missing := range groups.Snapshot.Missing {
-		if missing.Reason != cli.NotServed {
-			notes = append(notes, fmt.Sprintf("%s could not be listed (%s): %s", missing.Resource, missing.Reason, unknownWithout(missing.Resource)))
-		}
+	for _, missing := range groups.Snapshot.Unknown() {
+		notes = append(notes, missing.Note(snapshot.Charges))
 	}
 	for _, unread := range groups.Unread {
 		w := unread.Workload
 		notes = append(notes, fmt.Sprintf("%s %s/%s is not counted: %v", w.Kind.Singular(), w.Namespace, w.Name, unread.Err))
 	}
 	return notes
-}
-
-// unknownWithout says what cannot be known without a resource.
-func unknownWithout(resource string) string {
-	switch resource {
-	case "nodes":
-		return "what DaemonSets charge is unknown"
-	case "namespaces":
-		return "which namespaces require a group is unknown"
-	case "resourcequotas":
-		return "what namespaces may use is unknown"
-	case "events":
-		return "what was said of groups is unknown"
-	case "pods":
-		return "what bare pods charge, and how long hours last, is unknown"
-	}
-	return "what they charge is unknown"
 }
 
 // uncounted warns of groups whose status is not of their spec.

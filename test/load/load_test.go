@@ -147,7 +147,7 @@ func TestForbiddenKindsAreMissing(t *testing.T) {
 	}
 	reasons := map[string]string{}
 	for _, m := range s.Missing {
-		reasons[m.Resource] = m.Reason
+		reasons[m.Resource] = m.Why()
 	}
 	for resource, want := range map[string]string{
 		"nodes":                             "",

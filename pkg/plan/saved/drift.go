@@ -101,8 +101,8 @@ func unseen(planned *report.TaintPlan, snap *snapshot.Snapshot) []report.Drift {
 	var drift []report.Drift
 	for _, missing := range snap.Missing {
 		known := func(note string) bool { return strings.HasPrefix(note, missing.Resource+" ") }
-		if strings.HasPrefix(missing.Reason, "forbidden") && !slices.ContainsFunc(planned.Unknown, known) {
-			drift = append(drift, report.Drift{Object: missing.Resource, Planned: "listed", Found: missing.Reason})
+		if missing.Reason == snapshot.Forbidden && !slices.ContainsFunc(planned.Unknown, known) {
+			drift = append(drift, report.Drift{Object: missing.Resource, Planned: "listed", Found: missing.Why()})
 		}
 	}
 	return drift
