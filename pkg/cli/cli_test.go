@@ -21,6 +21,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // text is an error's message, empty for none.
@@ -44,13 +45,15 @@ func TestParseTargets(t *testing.T) {
 		{args: []string{"StatefulSets.apps", "db"}, want: []string{"statefulsets.apps/db"}},
 		{args: []string{"jobs.v1.batch/a"}, want: []string{"jobs.batch/a"}},
 		{args: []string{"cj"}, want: []string{"cronjobs.batch/"}},
-		{args: []string{"deploymnet/web"}, err: `"deploymnet/web": unknown resource type "deploymnet", expected one of cronjob, daemonset, deployment, job, pod, replicaset, replicationcontroller, statefulset; did you mean "deployment"?`},
+		{args: []string{"ro/web", "rollouts.v1alpha1.argoproj.io/web", "pytorchjob/a", "lws/b", "jobsets.jobset.x-k8s.io/c"},
+			want: []string{"rollouts.argoproj.io/web", "rollouts.argoproj.io/web", "pytorchjobs.kubeflow.org/a", "leaderworkersets.leaderworkerset.x-k8s.io/b", "jobsets.jobset.x-k8s.io/c"}},
+		{args: []string{"deploymnet/web"}, err: `"deploymnet/web": unknown resource type "deploymnet", expected one of cronjob, daemonset, deployment, job, jobset, leaderworkerset, mpijob, pod, pytorchjob, raycluster, replicaset, replicationcontroller, rollout, statefulset, tfjob, trainjob; did you mean "deployment"?`},
 		{args: []string{"pod/"}, err: `arguments in resource/name form must have a single resource and name, not "pod/"`},
 		{args: []string{"pod/a/b"}, err: `arguments in resource/name form must have a single resource and name, not "pod/a/b"`},
 		{args: []string{"pod", "pod/a"}, err: `there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'pod/NAME' instead of 'pod NAME' or 'NAME')`},
 	} {
 		t.Run(fmt.Sprint(tc.args), func(t *testing.T) {
-			targets, err := cli.ParseTargets(tc.args)
+			targets, err := cli.ParseTargets(workload.Default(), tc.args)
 			var got []string
 			for _, target := range targets {
 				got = append(got, target.String())
@@ -87,7 +90,7 @@ func TestFind(t *testing.T) {
 		{namespace: "nlp", arg: "job/sweep", err: `jobs.batch "sweep": jobs.batch could not be listed (forbidden)`},
 	} {
 		t.Run(tc.namespace+" "+tc.arg, func(t *testing.T) {
-			targets, err := cli.ParseTargets([]string{tc.arg})
+			targets, err := cli.ParseTargets(workload.Default(), []string{tc.arg})
 			if err != nil {
 				t.Fatal(err)
 			}

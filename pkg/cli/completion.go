@@ -30,8 +30,7 @@ func CompletePendingPods(env Env) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		names := list(cmd.Context(), env, pods, namespace, "spec.nodeName=,status.phase=Pending")
-		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
-		return StartingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
+		return StartingWith(without(names, args), toComplete), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -40,8 +39,7 @@ func CompletePendingPods(env Env) cobra.CompletionFunc {
 func CompleteNames(env Env, resource schema.GroupVersionResource) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		names := list(cmd.Context(), env, resource, "", "")
-		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
-		return StartingWith(names, toComplete), cobra.ShellCompDirectiveNoFileComp
+		return StartingWith(without(names, args), toComplete), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

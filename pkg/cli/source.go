@@ -26,7 +26,7 @@ type SourceFlags struct {
 	Kinds []string
 	// Finished keeps the finished pods of a cluster, which are else left out.
 	Finished bool
-	// Extra are further kinds to load, where the cluster has them.
+	// Extra are further kinds to load, where the cluster or the dump has them.
 	Extra []snapshot.Kind
 }
 
@@ -77,7 +77,7 @@ func (f *SourceFlags) Load(ctx context.Context, env Env, progress *print.Progres
 // LoadAny is Load for a command that has something to say without nodes or pods.
 func (f *SourceFlags) LoadAny(ctx context.Context, env Env, progress *print.Progress) (*snapshot.Snapshot, error) {
 	if f.Offline() {
-		snap, err := snapshot.ReadPath(f.Path, env.In)
+		snap, err := snapshot.ReadPath(f.Path, env.In, f.Extra...)
 		if err != nil {
 			return nil, fmt.Errorf("--snapshot: %w", err)
 		}

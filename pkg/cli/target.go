@@ -3,21 +3,19 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
-
-// podKind is the kind that a bare name means.
-const podKind = "Pod"
 
 // Target is one object that an argument names.
 type Target struct {
-	// Kind is the object's kind, "Pod" or a workload's.
-	Kind snapshot.Kind
+	// Kind is the kind as a snapshot holds it, Workload as a workload's.
+	Kind     snapshot.Kind
+	Workload *workload.Kind
 	// Name is empty when every object of the kind is meant.
 	Name string
 }
@@ -27,11 +25,10 @@ func (t Target) String() string { return t.Kind.GroupResource() + "/" + t.Name }
 
 // ParseTargets reads arguments as kubectl does: TYPE/NAME..., TYPE NAME...,
 // TYPE alone, and, as pods are meant, bare names.
-func ParseTargets(args []string) ([]Target, error) {
+func ParseTargets(kinds *workload.Kinds, args []string) ([]Target, error) {
 	if len(args) == 0 {
 		return nil, nil
 	}
-	types := resourceTypes()
 	slashes := 0
 	for _, arg := range args {
 		if strings.Contains(arg, "/") {
@@ -40,101 +37,95 @@ func ParseTargets(args []string) ([]Target, error) {
 	}
 	switch {
 	case slashes == len(args):
-		return parseSlashed(args, types)
+		return parseSlashed(kinds, args)
 	case slashes > 0:
 		return nil, errors.New("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'pod/NAME' instead of 'pod NAME' or 'NAME')")
 	}
+	types := resourceTypes(kinds)
 	if kind, ok := types[strings.ToLower(args[0])]; ok {
 		return named(kind, args[1:]), nil
 	}
 	return named(types["pods"], args), nil
 }
 
-func parseSlashed(args []string, types map[string]snapshot.Kind) ([]Target, error) {
+// ParseTarget reads TYPE/NAME.
+func ParseTarget(kinds *workload.Kinds, arg string) (Target, error) {
+	_, name, _ := strings.Cut(arg, "/")
+	if name == "" || strings.Contains(name, "/") {
+		return Target{}, fmt.Errorf("%q: expected TYPE/NAME, such as deployment/web", arg)
+	}
+	targets, err := parseSlashed(kinds, []string{arg})
+	if err != nil {
+		return Target{}, err
+	}
+	return targets[0], nil
+}
+
+func parseSlashed(kinds *workload.Kinds, args []string) ([]Target, error) {
 	var targets []Target
+	types := resourceTypes(kinds)
 	for _, arg := range args {
 		resource, name, _ := strings.Cut(arg, "/")
 		kind, ok := types[strings.ToLower(resource)]
 		if !ok {
 			return nil, fmt.Errorf("%q: unknown resource type %q, expected one of %s%s",
-				arg, resource, strings.ToLower(strings.Join(PodKinds(), ", ")), nearest.DidYouMean(resource, typeNames(types)))
+				arg, resource, strings.ToLower(strings.Join(kinds.Names(), ", ")), nearest.DidYouMean(resource, typeNames(types)))
 		}
 		if name == "" || strings.Contains(name, "/") {
 			return nil, fmt.Errorf("arguments in resource/name form must have a single resource and name, not %q", arg)
 		}
-		targets = append(targets, Target{Kind: kind, Name: name})
+		targets = append(targets, named(kind, []string{name})...)
 	}
 	return targets, nil
 }
 
 // named pairs a kind with names; no name means every object of the kind.
-func named(kind snapshot.Kind, names []string) []Target {
+func named(kind *workload.Kind, names []string) []Target {
+	target := Target{Kind: snapshot.Workload(kind.GroupVersionKind(), kind.Resource), Workload: kind}
 	if len(names) == 0 {
-		return []Target{{Kind: kind}}
+		return []Target{target}
 	}
 	targets := make([]Target, len(names))
 	for i, name := range names {
-		targets[i] = Target{Kind: kind, Name: name}
+		targets[i] = target
+		targets[i].Name = name
 	}
 	return targets
 }
 
-// shortNames are the kinds that have or make pods, with the short names that
-// the API server publishes for them.
-func shortNames() map[string][]string {
-	return map[string][]string{
-		podKind:                 {"po"},
-		"ReplicationController": {"rc"},
-		"ReplicaSet":            {"rs"},
-		"StatefulSet":           {"sts"},
-		"Deployment":            {"deploy"},
-		"DaemonSet":             {"ds"},
-		"Job":                   nil,
-		"CronJob":               {"cj"},
-	}
-}
-
-// HasPods says whether a kind is a pod or makes pods.
-func HasPods(kind snapshot.Kind) bool {
-	_, ok := shortNames()[kind.Kind]
-	return ok
-}
-
-// PodKinds names the kinds that HasPods is true for, sorted.
-func PodKinds() []string { return slices.Sorted(maps.Keys(shortNames())) }
-
 // TypeName is a kind's type as kubectl names it ("pod", "deployment.apps").
 func TypeName(kind string) string {
-	name := strings.ToLower(kind)
-	for _, known := range snapshot.Kinds() {
-		if known.Kind == kind && known.Group != "" {
-			return name + "." + known.Group
+	for _, known := range workload.Default().All() {
+		if known.Kind == kind {
+			return known.Singular()
 		}
 	}
-	return name
+	return strings.ToLower(kind)
 }
 
 // resourceTypes maps every way to write a type (deployments, deployment,
-// deploy, deployments.apps, deployments.v1.apps) to its kind.
-func resourceTypes() map[string]snapshot.Kind {
-	types, short := map[string]snapshot.Kind{}, shortNames()
-	for _, kind := range snapshot.Kinds() {
-		aliases, ok := short[kind.Kind]
-		if !ok {
-			continue
+// deploy, deployments.apps, deployments.v1.apps) to its kind; the first one of two
+// kinds that have a name in common.
+func resourceTypes(kinds *workload.Kinds) map[string]*workload.Kind {
+	types := map[string]*workload.Kind{}
+	for _, kind := range kinds.All() {
+		suffixes := []string{""}
+		if kind.Group != "" {
+			suffixes = append(suffixes, "."+kind.Group, "."+kind.Version+"."+kind.Group)
 		}
-		for _, alias := range append(aliases, kind.Resource, strings.ToLower(kind.Kind)) {
-			types[alias] = kind
-			if kind.Group != "" {
-				types[alias+"."+kind.Group] = kind
-				types[alias+"."+kind.Version+"."+kind.Group] = kind
+		for _, name := range append([]string{kind.Resource, strings.ToLower(kind.Kind)}, kind.ShortNames...) {
+			for _, suffix := range suffixes {
+				if _, taken := types[name+suffix]; !taken {
+					types[name+suffix] = kind
+				}
 			}
 		}
 	}
 	return types
 }
 
-func typeNames(types map[string]snapshot.Kind) []string {
+// typeNames are the ways to write a type that name no group.
+func typeNames(types map[string]*workload.Kind) []string {
 	var names []string
 	for name := range types {
 		if !strings.Contains(name, ".") {

@@ -166,6 +166,14 @@ func Labelled(gvk schema.GroupVersionKind, resource string) Kind {
 	return k
 }
 
+// Workload is a workload kind's row in the table or, where it has none, Labelled.
+func Workload(gvk schema.GroupVersionKind, resource string) Kind {
+	if known, ok := Known(gvk.GroupKind()); ok {
+		return known
+	}
+	return Labelled(gvk, resource)
+}
+
 // kinds are those of the table, and those of the other objects in s.
 func (s *Snapshot) kinds() []Kind {
 	known := kindsByGroupKind()
@@ -246,6 +254,16 @@ func kindOf(kinds map[schema.GroupKind]Kind, apiVersion, kind string) (Kind, boo
 	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
 	k, ok := kinds[gvk.GroupKind()]
 	return k, ok && (k.Version == gvk.Version || slices.Contains(k.Older, gvk.Version))
+}
+
+// Known is the kind of that name in the table; false where the table has none.
+func Known(name schema.GroupKind) (Kind, bool) {
+	kinds := Kinds()
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.GroupKind() == name })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return kinds[i], true
 }
 
 // kindsByGroupKind is the table of kinds as a map.

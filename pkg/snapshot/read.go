@@ -23,22 +23,23 @@ import (
 const dumpHint = `expected Kubernetes objects in YAML or JSON, as "kubectl get ... -A -o yaml" prints them`
 
 // ReadPath reads a dump from where a --snapshot flag points: "-" is stdin, a
-// folder is read whole (see ReadFile), anything else is a file.
-func ReadPath(path string, stdin io.Reader) (*Snapshot, error) {
+// folder is read whole (see ReadFile), anything else is a file. Objects of further
+// kinds are read beside those of the table: all of them, or those with the kind's Label.
+func ReadPath(path string, stdin io.Reader, further ...Kind) (*Snapshot, error) {
 	if path == "-" {
-		return Read("stdin", stdin)
+		return Read("stdin", stdin, further...)
 	}
-	return ReadFile(path)
+	return ReadFile(path, further...)
 }
 
 // ReadFile reads the dump in a file, or in every .yaml, .yml, .json and .gz file
 // under a folder, in the order of their paths.
-func ReadFile(path string) (*Snapshot, error) {
+func ReadFile(path string, further ...Kind) (*Snapshot, error) {
 	files, err := dumpFiles(path)
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(path)
+	r := newReader(path, further)
 	for _, file := range files {
 		if err := r.readFile(file); err != nil {
 			return nil, err
@@ -49,8 +50,8 @@ func ReadFile(path string) (*Snapshot, error) {
 
 // Read reads the dump in rd: a v1.List or typed lists, single objects, several
 // documents, YAML or JSON, plain or gzipped. name is used in errors.
-func Read(name string, rd io.Reader) (*Snapshot, error) {
-	r := newReader(name)
+func Read(name string, rd io.Reader, further ...Kind) (*Snapshot, error) {
+	r := newReader(name, further)
 	if err := r.read(name, rd); err != nil {
 		return nil, err
 	}
@@ -85,8 +86,14 @@ type reader struct {
 	kinds map[schema.GroupKind]Kind
 }
 
-func newReader(source string) *reader {
-	return &reader{snap: &Snapshot{Source: source}, kinds: kindsByGroupKind()}
+func newReader(source string, further []Kind) *reader {
+	r := &reader{snap: &Snapshot{Source: source}, kinds: kindsByGroupKind()}
+	for _, k := range further {
+		if _, known := r.kinds[k.GroupKind()]; !known && k.Label == "" { // labelled ones are read as it is
+			r.kinds[k.GroupKind()] = k
+		}
+	}
+	return r
 }
 
 func (r *reader) finish() *Snapshot {

@@ -11,8 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 )
 
 // twoPods is the dump that every accepted form below stands for, as kubectl
@@ -338,5 +341,45 @@ func TestIndex(t *testing.T) {
 	}
 	if !snapshot.Finished(&corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}) {
 		t.Error("a failed pod is not finished")
+	}
+}
+
+// TestReadFurther reads objects of a kind that the table lacks for whom asks for it, and
+// else those of a business group alone.
+func TestReadFurther(t *testing.T) {
+	const dump = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: free}\n---\n" +
+		"apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: tied, labels: {biz.group.resource.quota: nlp}}\n"
+	labelled := snapshot.Labelled(schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"}, "rollouts")
+	every := labelled
+	every.Label = ""
+	for _, tc := range []struct {
+		further []snapshot.Kind
+		want    int
+	}{{nil, 1}, {[]snapshot.Kind{labelled}, 1}, {[]snapshot.Kind{every}, 2}} {
+		s, err := snapshot.Read("dump", strings.NewReader(dump), tc.further...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Others) != tc.want {
+			t.Errorf("%d further kinds: %d rollouts, want %d", len(tc.further), len(s.Others), tc.want)
+		}
+	}
+}
+
+// TestWith adds to a snapshot that others hold.
+func TestWith(t *testing.T) {
+	s := build.Snapshot(build.Pod("a", "b").Obj(), build.Pod("a", "d").Obj())
+	with, err := s.With(build.Pod("a", "c").Obj(), build.Pod("a", "d").Label("app", "x").Obj(), build.PVC("a", "claim", "fast", "1Gi", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Pods) != 2 || len(s.PersistentVolumeClaims) != 0 || s.Pods[1].Labels["app"] != "" {
+		t.Errorf("the snapshot has changed: %d pods, %d claims", len(s.Pods), len(s.PersistentVolumeClaims))
+	}
+	if len(with.Pods) != 3 || with.Pods[1].Name != "c" || with.Pods[2].Labels["app"] != "x" || with.Pods[0] != s.Pods[0] || len(with.PersistentVolumeClaims) != 1 {
+		t.Errorf("With has %d pods and %d claims, want b, c, the new d and the claim", len(with.Pods), len(with.PersistentVolumeClaims))
+	}
+	if _, err := s.With(&metav1.PartialObjectMetadata{}); err == nil {
+		t.Error("an object of no kind passes")
 	}
 }

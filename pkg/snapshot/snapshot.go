@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -72,4 +74,25 @@ type Snapshot struct {
 	Ignored map[string]int
 	// Missing names the kinds that could not be listed and why, by resource.
 	Missing []Missing
+}
+
+// With returns s with further objects, which it takes: each reduced, and in the place
+// of the one of its name. s stays as it is.
+func (s *Snapshot) With(objects ...Object) (*Snapshot, error) {
+	if len(objects) == 0 {
+		return s, nil
+	}
+	with := &Snapshot{Source: s.Source, ServerVersion: s.ServerVersion, TakenAt: s.TakenAt, Ignored: s.Ignored, Missing: slices.Clone(s.Missing)}
+	for _, k := range s.kinds() {
+		for _, o := range k.Objects(s) {
+			k.Append(with, o)
+		}
+	}
+	for _, o := range objects {
+		if err := with.Add(o); err != nil {
+			return nil, err
+		}
+	}
+	with.Sort()
+	return with, nil
 }

@@ -15,6 +15,9 @@ type Kind struct {
 	Version  string `json:"version"`
 	Kind     string `json:"kind"`
 	Resource string `json:"resource"`
+	// ShortNames are further names of the resource ("deploy"), as the API server
+	// publishes them.
+	ShortNames []string `json:"shortNames,omitempty"`
 	// PodSets says where its pods stand. A kind without any charges nothing itself:
 	// it is here for the objects that it makes (CronJob).
 	PodSets []PodSetPaths `json:"podSets,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -26,7 +27,10 @@ type Kinds struct {
 }
 
 // Default returns the table of the kinds that Stowage knows.
-func Default() *Kinds {
+func Default() *Kinds { return defaultKinds() }
+
+// defaultKinds reads kinds.yaml once: the table does not change.
+var defaultKinds = sync.OnceValue(func() *Kinds {
 	kinds, err := Parse(builtin)
 	if err != nil {
 		panic(fmt.Sprintf("kinds.yaml: %v", err)) // Embedded: a broken build.
@@ -36,7 +40,7 @@ func Default() *Kinds {
 		panic(fmt.Sprintf("kinds.yaml: %v", err))
 	}
 	return table
-}
+})
 
 // Parse reads kinds from YAML or JSON, `kinds: [...]` with the fields of Kind, and
 // validates them. Errors name the entry and the field.
@@ -123,6 +127,16 @@ func (ks *Kinds) With(extra ...Kind) (*Kinds, error) {
 // All returns every kind, in the order in which they were declared. The slice is
 // new at each call.
 func (ks *Kinds) All() []*Kind { return slices.Clone(ks.kinds) }
+
+// Names are the kinds' names ("Deployment"), sorted.
+func (ks *Kinds) Names() []string {
+	var names []string
+	for _, kind := range ks.kinds {
+		names = append(names, kind.Kind)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Of returns the kind of that name; nil where the table has none.
 func (ks *Kinds) Of(name schema.GroupKind) *Kind {

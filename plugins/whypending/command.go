@@ -16,6 +16,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/explain"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 const (
@@ -83,7 +84,7 @@ func NewCommand(env cli.Env) *cobra.Command {
 		Example:               templates.Examples(examples),
 		Args:                  cobra.ArbitraryArgs,
 		DisableFlagsInUseLine: true,
-		ValidArgsFunction:     cli.CompletePendingPods(env),
+		ValidArgsFunction:     cli.CompleteTargets(env, workload.Default()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.Complete(args); err != nil {
 				return err
@@ -124,9 +125,10 @@ func (o *Options) Complete(args []string) error {
 	if o.Select.AllNamespaces {
 		o.namespace = ""
 	}
-	if o.targets, err = cli.ParseTargets(args); err != nil {
+	if o.targets, err = cli.ParseTargets(workload.Default(), args); err != nil {
 		return err
 	}
+	o.Source.Extra = furtherKinds(o.targets)
 	if o.matches, err = o.Select.PodMatcher(); err != nil {
 		return err
 	}
@@ -207,11 +209,18 @@ type answer struct {
 func (o *Options) ask(ctx context.Context) (*answer, error) {
 	progress := o.Progress()
 	defer progress.Clear()
+	files, err := o.readManifests() // a mistake in a file is told before a cluster is loaded
+	if err != nil {
+		return nil, err
+	}
 	snap, err := o.Source.Load(ctx, o.Env, progress)
 	if err != nil {
 		return nil, err
 	}
-	question, err := o.question(ctx, snap)
+	if snap, err = snap.With(files.along...); err != nil {
+		return nil, err
+	}
+	question, err := o.question(ctx, snap, files.planned)
 	if err != nil {
 		return nil, err
 	}

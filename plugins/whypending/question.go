@@ -33,14 +33,12 @@ type question struct {
 	notes []string
 }
 
-// question finds what was asked about, and adds to the snapshot what the files
-// of -f bring along.
-func (o *Options) question(ctx context.Context, snap *snapshot.Snapshot) (*question, error) {
-	q := &question{grouped: o.All, namespace: o.namespace}
-	if len(o.Files.Filenames) > 0 || o.Files.Kustomize != "" {
-		var err error
-		q.planned, err = o.readManifests(snap)
-		return q, err
+// question finds what was asked about: what files planned, or else what the arguments
+// name of the snapshot.
+func (o *Options) question(ctx context.Context, snap *snapshot.Snapshot, planned []runtime.Object) (*question, error) {
+	q := &question{grouped: o.All, namespace: o.namespace, planned: planned}
+	if len(planned) > 0 {
+		return q, nil
 	}
 	if len(o.targets) == 0 {
 		q.listed, q.refused = true, o.Select.Empty()
@@ -49,6 +47,9 @@ func (o *Options) question(ctx context.Context, snap *snapshot.Snapshot) (*quest
 	}
 	for _, target := range o.targets {
 		objects, err := cli.Find(snap, o.namespace, target)
+		if !target.Kind.Typed() {
+			err = o.addUnheld(q, snap, target, err)
+		}
 		if err != nil {
 			pod := o.Source.FinishedPod(ctx, o.Env, o.namespace, target.Name)
 			if target.Kind.Kind != "Pod" || pod == nil {
@@ -113,8 +114,7 @@ func (q *question) put(ctx context.Context, explainer *explain.Explainer) (*answ
 			return nil, err
 		}
 		if len(items) == 0 && !q.listed {
-			answer.notes = append(answer.notes, fmt.Sprintf("%s %q in namespace %q has no pending pods",
-				cli.TypeName(workloadKind(workload)), workload.GetName(), workload.GetNamespace()))
+			answer.notes = append(answer.notes, noPending(workloadKind(workload), workload.GetName(), workload.GetNamespace()))
 		}
 		answer.report.Items = append(answer.report.Items, items...)
 	}
@@ -129,8 +129,17 @@ func (q *question) put(ctx context.Context, explainer *explain.Explainer) (*answ
 	return answer, nil
 }
 
-// workloadKind is the kind of an object of a snapshot, which carries none.
+// noPending says of a workload that it waits for nothing.
+func noPending(kind, name, namespace string) string {
+	return fmt.Sprintf("%s %q in namespace %q has no pending pods", cli.TypeName(kind), name, namespace)
+}
+
+// workloadKind is the kind of an object of a snapshot, of which one with a Go type
+// carries none.
 func workloadKind(object snapshot.Object) string {
+	if kind := object.GetObjectKind().GroupVersionKind().Kind; kind != "" {
+		return kind
+	}
 	gvks, _, err := scheme.Scheme.ObjectKinds(object)
 	if err != nil || len(gvks) == 0 {
 		return ""

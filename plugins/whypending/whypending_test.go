@@ -155,6 +155,10 @@ func otherCases() []command.Case {
 		{Name: "file-from-stdin", Args: []string{"--snapshot", "testdata/dumps/folder", "-f", "-"}, Stdin: manifest},
 		{Name: "snapshot-from-stdin", Args: []string{"--snapshot", "-"}, Stdin: tinyCluster},
 		{Name: "snapshot-redacted", Args: []string{"snapshot", "--snapshot", "testdata/dumps/folder", "--redact", "--gzip=false"}},
+		{Name: "rollout", Args: []string{"--snapshot", "testdata/dumps/custom.yaml", "-n", "nlp", "rollout/web"}},
+		{Name: "rollouts", Args: []string{"--snapshot", "testdata/dumps/custom.yaml", "-A", "ro"}},
+		{Name: "rollout-unheld", Args: []string{"--snapshot", "testdata/dumps/custom.yaml", "-n", "nlp", "rollout/other"}},
+		{Name: "pytorchjob-without-pending-pods", Args: []string{"--snapshot", "testdata/dumps/custom.yaml", "-n", "nlp", "pytorchjob/train"}},
 		{Name: "no-nodes-in-a-cluster", Args: []string{"--snapshot", "testdata/dumps/zero-nodes.yaml", "web"}},
 	}
 }

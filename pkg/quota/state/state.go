@@ -70,7 +70,7 @@ func New(snap *snapshot.Snapshot, kinds *workload.Kinds) *State {
 func Resources(kinds *workload.Kinds) (known []string, further []snapshot.Kind) {
 	known = []string{stowagev1alpha1.BizGroupResourceQuotaResource}
 	for _, kind := range kinds.All() {
-		if row := rowOf(kind); row.Label == "" {
+		if row := snapshot.Workload(kind.GroupVersionKind(), kind.Resource); row.Label == "" {
 			known = append(known, row.Resource)
 		} else {
 			further = append(further, row)
@@ -81,17 +81,7 @@ func Resources(kinds *workload.Kinds) (known []string, further []snapshot.Kind) 
 
 // Objects are the snapshot's objects of a workload kind.
 func (s *State) Objects(kind *workload.Kind) []snapshot.Object {
-	return rowOf(kind).Objects(s.Snapshot)
-}
-
-// rowOf is how a snapshot holds objects of the kind: as its table says, or else
-// those that are tied to a group.
-func rowOf(kind *workload.Kind) snapshot.Kind {
-	rows := snapshot.Kinds()
-	if i := slices.IndexFunc(rows, func(row snapshot.Kind) bool { return row.GroupKind() == kind.GroupKind() }); i >= 0 {
-		return rows[i]
-	}
-	return snapshot.Labelled(kind.GroupVersionKind(), kind.Resource)
+	return snapshot.Workload(kind.GroupVersionKind(), kind.Resource).Objects(s.Snapshot)
 }
 
 // makersFirst are the kinds with those last that make nothing: of their objects,
