@@ -13,6 +13,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // nodeClass is a set of nodes alike: same size, labels (but for those that name
@@ -168,20 +169,27 @@ func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, er
 	}, nil
 }
 
-// daemonsOn are the pods that DaemonSets would run on the new node.
+// daemonsOn are the pods that DaemonSets would run on the new node: of those that the
+// controller makes for it, the ones that have room there. The others would wait.
 func (e *Explainer) daemonsOn(ctx context.Context, node []predicate.Edit) ([]predicate.Edit, error) {
 	undo, err := e.engine.Apply(node...)
 	if err != nil {
 		return nil, err
 	}
 	defer undo()
+	added, ok := e.engine.Node(newNodeName)
+	if !ok {
+		return nil, nil
+	}
 	var placed []predicate.Edit
 	for _, set := range e.world.snap.DaemonSets {
-		w, err := e.whatIf(set, set.Namespace)
+		if !workload.Eligible(&set.Spec.Template, added.Node) {
+			continue
+		}
+		pod, err := e.world.maker.DaemonPod(set, newNodeName)
 		if err != nil {
 			continue // A set without containers runs nothing.
 		}
-		pod := w.daemon()
 		fits, err := e.engine.FitsOn(ctx, pod, []string{newNodeName})
 		if err != nil || len(fits) == 0 {
 			continue

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
@@ -201,17 +202,6 @@ func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.R
 
 func podObject(pod *corev1.Pod) string { return fmt.Sprintf("Pod/%s/%s", pod.Namespace, pod.Name) }
 
-// templatePaths says where a workload kind keeps its pod spec, and its name for
-// kubectl.
-var templatePaths = map[string]struct{ resource, path string }{
-	"Deployment":            {"deployment", "/spec/template/spec"},
-	"StatefulSet":           {"statefulset", "/spec/template/spec"},
-	"DaemonSet":             {"daemonset", "/spec/template/spec"},
-	"ReplicaSet":            {"replicaset", "/spec/template/spec"},
-	"ReplicationController": {"replicationcontroller", "/spec/template/spec"},
-	"CronJob":               {"cronjob", "/spec/jobTemplate/spec/template/spec"},
-}
-
 // patchCommand is the kubectl command that changes the pod where it comes from:
 // its workload's template, or, where that is immutable or there is none, the
 // object made anew. Where the verified change has no certain place in the
@@ -219,33 +209,41 @@ var templatePaths = map[string]struct{ resource, path string }{
 func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
 	ops := c.ops(&pod.Spec)
 	if e.planned != nil {
-		if carried, ok := carriedOver(pod, &e.planned.template.Spec, ops); ok {
-			return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath, carried), "-f", "FILE", "-o", "yaml")
+		if carried, ok := carriedOver(pod, &e.planned.set.Template.Spec, ops); ok {
+			return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath(), carried), "-f", "FILE", "-o", "yaml")
 		}
 		return "# in FILE, in the pod template: " + patchText("", ops)
 	}
 	if c.atoms[0].kind == report.RemedyRemoveGate { // Gates may be removed in place.
 		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", ops))
 	}
-	ref := e.world.owners.top(pod)
-	if ref.kind == "" {
+	ref := e.world.owners.Top(pod)
+	if ref.Kind == "" {
 		if changed, err := applyOps(pod, ops); err == nil {
 			ops = append(ops, unmerge(&changed.Spec)...)
 		}
 		return remake("pod", pod.Namespace, pod.Name, below("/spec", ops))
 	}
-	spec := e.world.templateSpec(ref)
-	if spec != nil {
-		if carried, ok := carriedOver(pod, spec, ops); ok {
-			if place, ok := templatePaths[ref.kind]; ok {
-				return shellCommand("kubectl", "-n", pod.Namespace, "patch", place.resource, ref.name, "--type=json", "-p", patchText(place.path, carried))
-			}
-			if job, ok := e.world.owners[ownerKey(ref.kind, ref.namespace, ref.name)].(*batchv1.Job); ok {
-				return remake("job", pod.Namespace, job.Name, append(below("/spec/template/spec", carried), generatedByJob(job)...))
-			}
+	w, ok := e.world.owners.Workload(ref)
+	if ok && w.Template() != nil {
+		if carried, ok := carriedOver(pod, &w.Template().Spec, ops); ok {
+			return patchTemplate(w, carried)
 		}
 	}
-	return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.kind), ref.name) + " # in its pod template: " + patchText("", ops)
+	return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.Kind), ref.Name) + " # in its pod template: " + patchText("", ops)
+}
+
+// patchTemplate is the command that changes the one template of a workload.
+func patchTemplate(w *owner.Workload, ops []op) string {
+	ref, path := w.Ref(), specPath(&w.Sets[0])
+	if job, ok := w.Object.(*batchv1.Job); ok { // Its template cannot be changed.
+		return remake("job", ref.Namespace, ref.Name, append(below(path, ops), generatedByJob(job)...))
+	}
+	resource := strings.ToLower(ref.Kind)
+	if w.Custom() {
+		resource = w.Kind.Singular()
+	}
+	return shellCommand("kubectl", "-n", ref.Namespace, "patch", resource, ref.Name, "--type=json", "-p", patchText(path, ops))
 }
 
 // carriedOver are the operations for a template, tried on it.

@@ -7,153 +7,40 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
 )
-
-// podOwner is what a workload kind says of its pods.
-type podOwner struct {
-	kind     string
-	object   metav1.Object
-	template *corev1.PodTemplateSpec
-	// wanted is how many pods there should be, existing how many the controller
-	// has made.
-	wanted, existing int32
-	// failure is the condition in which the controller says why it cannot make more.
-	failure string
-}
-
-// owner reads a workload; false for a kind that makes no pods by itself.
-func owner(object any) (podOwner, bool) {
-	switch o := object.(type) {
-	case *appsv1.Deployment:
-		return podOwner{"Deployment", o, &o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, deploymentFailure(o)}, true
-	case *appsv1.ReplicaSet:
-		return podOwner{"ReplicaSet", o, &o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, replicaSetFailure(o)}, true
-	case *appsv1.StatefulSet:
-		return podOwner{"StatefulSet", o, &o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
-	case *appsv1.DaemonSet:
-		return podOwner{"DaemonSet", o, &o.Spec.Template, o.Status.DesiredNumberScheduled, o.Status.CurrentNumberScheduled, ""}, true
-	case *batchv1.Job:
-		return podOwner{"Job", o, &o.Spec.Template, jobWanted(o), o.Status.Active, ""}, true
-	case *batchv1.CronJob:
-		return podOwner{"CronJob", o, &o.Spec.JobTemplate.Spec.Template, 0, 0, ""}, true
-	case *corev1.ReplicationController:
-		if o.Spec.Template == nil {
-			return podOwner{}, false
-		}
-		return podOwner{"ReplicationController", o, o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1), o.Status.Replicas, ""}, true
-	default:
-		return podOwner{}, false
-	}
-}
-
-// jobWanted is how many pods a job should run at once now.
-func jobWanted(job *batchv1.Job) int32 {
-	if job.Spec.Suspend != nil && *job.Spec.Suspend {
-		return 0
-	}
-	for _, condition := range job.Status.Conditions {
-		if condition.Status == corev1.ConditionTrue && (condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed) {
-			return 0
-		}
-	}
-	wanted := ptr.Deref(job.Spec.Parallelism, 1)
-	switch {
-	case job.Spec.Completions != nil:
-		wanted = min(wanted, *job.Spec.Completions-job.Status.Succeeded)
-	case job.Status.Succeeded > 0: // One success will do: no more are made.
-		wanted = min(wanted, job.Status.Active)
-	}
-	return max(wanted, 0)
-}
-
-func deploymentFailure(d *appsv1.Deployment) string {
-	for _, condition := range d.Status.Conditions {
-		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-			return condition.Message
-		}
-	}
-	return ""
-}
-
-func replicaSetFailure(rs *appsv1.ReplicaSet) string {
-	for _, condition := range rs.Status.Conditions {
-		if condition.Type == appsv1.ReplicaSetReplicaFailure && condition.Status == corev1.ConditionTrue {
-			return condition.Message
-		}
-	}
-	return ""
-}
-
-// templateSpec is a workload's pod spec, nil when the snapshot lacks it.
-func (w *world) templateSpec(ref workloadRef) *corev1.PodSpec {
-	object, ok := w.owners[ownerKey(ref.kind, ref.namespace, ref.name)]
-	if !ok {
-		return nil
-	}
-	o, ok := owner(object)
-	if !ok {
-		return nil
-	}
-	return &o.template.Spec
-}
-
-// owns says whether a pod's chain of owners leads to the object.
-func (w *world) owns(kind string, object metav1.Object, pod *corev1.Pod) bool {
-	if pod.Namespace != object.GetNamespace() {
-		return false
-	}
-	var child metav1.Object = pod
-	for range 8 {
-		ref := metav1.GetControllerOfNoCopy(child)
-		if ref == nil {
-			return false
-		}
-		if ref.Kind == kind && ref.Name == object.GetName() {
-			return true
-		}
-		next, ok := w.owners[ownerKey(ref.Kind, pod.Namespace, ref.Name)]
-		if !ok {
-			return false
-		}
-		child = next
-	}
-	return false
-}
 
 // notCreated explains a workload that lacks pods: the controllers' last word, from
 // its condition or the newest FailedCreate event of it or of what it owns.
-func (e *Explainer) notCreated(o podOwner) (report.PendingItem, bool) {
-	missing := o.wanted - o.existing
-	if missing <= 0 {
+func (e *Explainer) notCreated(w *owner.Workload) (report.PendingItem, bool) {
+	if w.Missing == 0 {
 		return report.PendingItem{}, false
 	}
-	message := cmp.Or(o.failure, e.world.failedCreate(o.kind, o.object))
+	ref := w.Ref()
+	message := cmp.Or(w.Refusal, e.world.failedCreate(ref))
 	if message == "" {
 		return report.PendingItem{}, false
 	}
 	item := report.PendingItem{
-		Kind: o.kind, Namespace: o.object.GetNamespace(), Name: o.object.GetName(), UID: o.object.GetUID(),
-		Replicas: o.wanted, Verdict: report.VerdictNotCreated, Message: message, ClusterMessage: message,
+		Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, UID: w.Object.GetUID(),
+		Replicas: w.Wanted, Verdict: report.VerdictNotCreated, Message: message, ClusterMessage: message,
 		Agrees: report.AgreesTrue, Confidence: report.ConfidenceExact,
 		Nodes: []report.NodeVerdict{}, Remedies: []report.Remedy{},
 	}
-	created := o.object.GetCreationTimestamp()
+	created := w.Object.GetCreationTimestamp()
 	if !created.IsZero() {
 		item.PendingSince = &created
 	}
-	shortage := e.quotaShortage(item.Namespace, message, int64(missing))
+	shortage := e.quotaShortage(item.Namespace, message, int64(w.Missing))
 	item.Causes = []report.Cause{{Reason: refusalReason(message), Plugin: refuser(message), Detail: shortage.text}}
 	if shortage.text == "" {
-		item.Causes[0].Detail = fmt.Sprintf("%d of %d pods are missing", missing, o.wanted)
+		item.Causes[0].Detail = fmt.Sprintf("%d of %d pods are missing", w.Missing, w.Wanted)
 	}
 	if shortage.remedy != nil {
 		item.Remedies = append(item.Remedies, *shortage.remedy)
@@ -165,10 +52,10 @@ func (e *Explainer) notCreated(o podOwner) (report.PendingItem, bool) {
 
 // failedCreate is the message of the newest FailedCreate event of an object or of
 // one that it owns.
-func (w *world) failedCreate(kind string, object metav1.Object) string {
+func (w *world) failedCreate(ref owner.Ref) string {
 	var newest *corev1.Event
 	for _, event := range w.snap.Events {
-		if event.Reason != "FailedCreate" || event.Namespace != object.GetNamespace() || !w.concerns(event, kind, object.GetName()) {
+		if event.Reason != "FailedCreate" || event.Namespace != ref.Namespace || !w.concerns(event, ref) {
 			continue
 		}
 		if newest == nil || eventTime(newest).Before(eventTime(event)) {
@@ -181,16 +68,13 @@ func (w *world) failedCreate(kind string, object metav1.Object) string {
 	return newest.Message
 }
 
-func (w *world) concerns(event *corev1.Event, kind, name string) bool {
-	if event.InvolvedObject.Kind == kind && event.InvolvedObject.Name == name {
+func (w *world) concerns(event *corev1.Event, ref owner.Ref) bool {
+	involved := owner.Ref{Kind: event.InvolvedObject.Kind, Namespace: event.Namespace, Name: event.InvolvedObject.Name}
+	if involved == ref {
 		return true
 	}
-	child, ok := w.owners[ownerKey(event.InvolvedObject.Kind, event.Namespace, event.InvolvedObject.Name)]
-	if !ok {
-		return false
-	}
-	ref := metav1.GetControllerOfNoCopy(child)
-	return ref != nil && ref.Kind == kind && ref.Name == name
+	child := w.owners.Object(involved)
+	return child != nil && owner.Of(child) == ref
 }
 
 func eventTime(event *corev1.Event) *metav1.Time {
@@ -399,5 +283,5 @@ func reporter(event *corev1.Event) string {
 
 // podEvents are the events about a pod.
 func (w *world) podEvents(pod *corev1.Pod) []*corev1.Event {
-	return w.eventsOf["Pod/"+pod.Namespace+"/"+pod.Name]
+	return w.eventsOf[owner.Ref{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}]
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
@@ -70,7 +71,7 @@ func create(kind report.RemedyKind, key, text string, objects ...runtime.Object)
 // one, where that class binds when the pod is placed: a claim that first waits
 // for a volume would not help by itself.
 func (e *Explainer) createClaim(pod *corev1.Pod, name string) (atom, bool) {
-	class := e.world.defaultClass()
+	class := owner.DefaultClass(e.world.snap)
 	if class == nil || class.VolumeBindingMode == nil || *class.VolumeBindingMode != storagev1.VolumeBindingWaitForFirstConsumer {
 		return atom{}, false
 	}
@@ -86,19 +87,6 @@ func (e *Explainer) createClaim(pod *corev1.Pod, name string) (atom, bool) {
 	}
 	return create(report.RemedyCreateClaim, "create claim "+name,
 		fmt.Sprintf("create the claim %s/%s (storage class %s; choose its size)", pod.Namespace, name, class.Name), claim), true
-}
-
-// defaultClass is the class marked default, or the only one.
-func (w *world) defaultClass() *storagev1.StorageClass {
-	for _, class := range w.snap.StorageClasses {
-		if class.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" {
-			return class
-		}
-	}
-	if len(w.snap.StorageClasses) == 1 {
-		return w.snap.StorageClasses[0]
-	}
-	return nil
 }
 
 // bindsWhenPlaced says whether a claim waits for its pod, and not the pod for it.

@@ -89,10 +89,10 @@ func (d *detailer) lack(node predicate.Node, failures []predicate.Failure) float
 // smallest set.
 func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node predicate.Node) ([]*corev1.Pod, error) {
 	var removable []*corev1.Pod
-	workload := e.world.owners.top(pod)
+	workload := e.world.owners.Top(pod)
 	for other := range node.Pods() {
 		// A pod of the same workload would only take the other's place in the queue.
-		sibling := workload.kind != "" && e.world.owners.top(other) == workload
+		sibling := workload.Kind != "" && e.world.owners.Top(other) == workload
 		if evictable(other) && !sibling && !comesFirst(other, pod) {
 			removable = append(removable, other)
 		}

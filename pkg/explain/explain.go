@@ -5,19 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // Options says how to explain.
@@ -32,6 +31,8 @@ type Options struct {
 	Remedies bool
 	// NodeDetails keeps every node's verdict in the answers of All.
 	NodeDetails bool
+	// Kinds is the table of workload kinds; nil for those that Stowage knows.
+	Kinds *workload.Kinds
 	// Progress, when set, is told how many of the pods are done.
 	Progress func(done, total int)
 }
@@ -47,7 +48,7 @@ type Explainer struct {
 	evictNodes int
 	// planned is the workload of -f that is being asked about; its remedies change
 	// the file.
-	planned *whatIf
+	planned *planned
 	// thorough asks for every node that a remedy reaches, also where that is
 	// certain to be none but those it was worked out for.
 	thorough bool
@@ -148,8 +149,11 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer
 	if err != nil {
 		return nil, err
 	}
+	if opts.Kinds == nil {
+		opts.Kinds = workload.Default()
+	}
 	return &Explainer{
-		engine: engine, world: newWorld(snap), opts: opts, evictNodes: 4, thorough: true,
+		engine: engine, world: newWorld(snap, opts.Kinds), opts: opts, evictNodes: 4, thorough: true,
 		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[planKey]plan{}},
 		warnings: warnings(config),
 	}, nil
@@ -245,7 +249,7 @@ func (e *Explainer) Edits(item *report.PendingItem, remedyID string) (*corev1.Po
 
 func (e *Explainer) newItem(pod *corev1.Pod) report.PendingItem {
 	item := report.PendingItem{
-		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Workload: e.world.owners.Workload(pod), Replicas: 1,
+		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Workload: e.world.owners.Top(pod).String(), Replicas: 1,
 		Nodes: []report.NodeVerdict{}, Causes: []report.Cause{}, Remedies: []report.Remedy{},
 		Agrees: report.AgreesUnknown, Confidence: e.confidence(),
 	}
@@ -448,18 +452,18 @@ func disagreement(condition *corev1.PodCondition, nodes int, item *report.Pendin
 	return "the cluster has changed since the scheduler's last try" + when
 }
 
-// Workload explains a Deployment, ReplicaSet, StatefulSet, DaemonSet, Job,
-// CronJob or ReplicationController of the snapshot: one item for each of its
-// pending pods, and one NotCreated item when pods cannot be created. None means
-// that it lacks nothing.
+// Workload explains a workload of the snapshot, of any kind of the table: one item for
+// each of its pending pods, and one NotCreated item when pods cannot be created. None
+// means that it lacks nothing.
 func (e *Explainer) Workload(ctx context.Context, object runtime.Object) ([]report.PendingItem, error) {
-	o, ok := owner(object)
-	if !ok {
-		return nil, fmt.Errorf("%T makes no pods that can be explained", object)
+	w, err := owner.Read(e.opts.Kinds, object)
+	if err != nil {
+		return nil, err
 	}
+	ref := w.Ref()
 	var pods []*corev1.Pod
 	for _, pod := range e.world.snap.Pods {
-		if snapshot.Pending(pod) && e.world.owns(o.kind, o.object, pod) {
+		if snapshot.Pending(pod) && e.world.owners.Owns(ref, pod) {
 			pods = append(pods, pod)
 		}
 	}
@@ -467,7 +471,7 @@ func (e *Explainer) Workload(ctx context.Context, object runtime.Object) ([]repo
 	if err != nil {
 		return nil, err
 	}
-	if item, ok := e.notCreated(o); ok {
+	if item, ok := e.notCreated(w); ok {
 		items = append(items, item)
 	}
 	return items, nil
@@ -477,21 +481,24 @@ func (e *Explainer) Workload(ctx context.Context, object runtime.Object) ([]repo
 // cannot be created: those that no pod speaks for.
 func (e *Explainer) NotCreated(namespace string) []report.PendingItem {
 	var items []report.PendingItem
-	reported := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(e.world.owners)) {
-		o, ok := owner(e.world.owners[key])
-		if !ok || (namespace != "" && o.object.GetNamespace() != namespace) {
+	for _, ref := range e.world.owners.Refs() {
+		if namespace != "" && ref.Namespace != namespace {
 			continue
 		}
-		if owner := metav1.GetControllerOfNoCopy(o.object); owner != nil && owner.Kind != "CronJob" {
-			if _, known := e.world.owners[ownerKey(owner.Kind, o.object.GetNamespace(), owner.Name)]; known {
-				continue // Its owner speaks for it; a CronJob speaks for no pods.
-			}
+		controller := owner.Of(e.world.owners.Object(ref))
+		if above, ok := e.world.owners.Workload(controller); ok && above.Speaks() {
+			continue // A CronJob speaks for no pods.
 		}
-		if item, ok := e.notCreated(o); ok && !reported[key] {
-			reported[key] = true
+		w, ok := e.world.owners.Workload(ref)
+		if !ok {
+			continue
+		}
+		if item, ok := e.notCreated(w); ok {
 			items = append(items, item)
 		}
 	}
 	return items
 }
+
+// Owners are the controllers of the snapshot, and what pods they would make.
+func (e *Explainer) Owners() *owner.Maker { return e.world.maker }

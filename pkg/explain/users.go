@@ -8,9 +8,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
@@ -83,16 +83,16 @@ func (e *Explainer) usersText(name corev1.ResourceName) string {
 // countUses sums a resource's use by top owner, the largest first. Pods are summed
 // by their own controller before its owners are looked up.
 func (e *Explainer) countUses(name corev1.ResourceName) []use {
-	byController := map[workloadRef]*use{}
+	byController := map[owner.Ref]*use{}
 	for node := range e.engine.Nodes() {
 		for pod, requests := range node.Requests() {
 			held := requests.Of(name)
 			if held == 0 {
 				continue
 			}
-			ref := workloadRef{namespace: pod.Namespace, name: pod.Name}
-			if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
-				ref.kind, ref.name = controller.Kind, controller.Name
+			ref := owner.Of(pod)
+			if ref.Kind == "" {
+				ref = owner.Ref{Namespace: pod.Namespace, Name: pod.Name}
 			}
 			u, ok := byController[ref]
 			if !ok {

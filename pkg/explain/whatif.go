@@ -1,347 +1,241 @@
 package explain
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	resourcev1 "k8s.io/api/resource/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
-// maxPlaced bounds how many replicas a what-if places; more are said as "at least".
+// maxPlaced bounds how many replicas of a set a what-if places; more are said as "at
+// least".
 const maxPlaced = 5000
 
-// WouldFit explains a pod or workload that is not in the cluster (`-f`):
-// defaults are applied as the API server does, and FitReplicas says how many of
-// its replicas find a place one after another.
+// planned is a set of pods of a workload of -f.
+type planned struct {
+	*owner.Workload
+	set *workload.PodSet
+}
+
+// specPath leads to the pod spec in the object, as a JSON pointer.
+func (p planned) specPath() string { return specPath(p.set) }
+
+func specPath(set *workload.PodSet) string {
+	parts := make([]any, 0, len(set.TemplatePath)+1)
+	for _, field := range set.TemplatePath {
+		parts = append(parts, field)
+	}
+	return pointer(append(parts, "spec")...)
+}
+
+// WouldFit explains a pod or workload that is not in the cluster (`-f`), of any kind of
+// the table: defaults are applied as the API server does, and FitReplicas says how many
+// of its replicas find a place one after another, one set of pods after the other.
 func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespace string) (report.PendingItem, error) {
-	w, err := e.whatIf(object, namespace)
+	w, err := e.readPlanned(object, namespace)
 	if err != nil {
 		return report.PendingItem{}, err
 	}
-	if w.kind == "DaemonSet" {
-		return e.daemonFits(ctx, w)
+	if reason := elsewhere(w); reason != "" {
+		return e.unknownPods(w, reason), nil
 	}
 	simulation := simulate.New(e.engine)
 	defer simulation.Undo()
-	fitting := int32(0)
-	var pod, first *corev1.Pod
-	var withClaims int
-	for ; fitting < min(w.replicas, maxPlaced); fitting++ {
-		pod = w.replica(fitting)
-		if err := simulation.Apply(w.claims(pod)...); err != nil {
+	var fits []fit
+	var item *report.PendingItem
+	for i := range w.Sets {
+		f, err := e.place(ctx, simulation, planned{w, &w.Sets[i]})
+		if err != nil {
 			return report.PendingItem{}, err
 		}
-		if first == nil {
-			first, withClaims = pod, simulation.Mark()
+		fits = append(fits, f)
+		if item == nil && f.refused != nil {
+			if item, err = e.named(ctx, f.of, f.refused); err != nil {
+				return *item, err
+			}
+		}
+	}
+	if item == nil { // All fit: the answer is where the first one may go.
+		first := fits[0]
+		simulation.UndoTo(first.withClaims)
+		if item, err = e.named(ctx, first.of, first.pod); err != nil {
+			return *item, err
+		}
+	}
+	count(item, fits)
+	return *item, nil
+}
+
+// fit says how many pods of a set fit.
+type fit struct {
+	of                planned
+	replicas, fitting int32
+	// pod is the first one, refused the first that has no place; nil for none.
+	pod, refused *corev1.Pod
+	// withClaims is the mark of the simulation with the claims of the first one.
+	withClaims int
+}
+
+// count puts the numbers of all sets into an item.
+func count(item *report.PendingItem, fits []fit) {
+	fitting := int32(0)
+	item.Replicas = 0
+	for _, f := range fits {
+		item.Replicas += f.replicas
+		fitting += f.fitting
+		if len(fits) > 1 {
+			item.PodSets = append(item.PodSets, report.PodSetFit{Name: f.of.set.Name, Replicas: f.replicas, FitReplicas: f.fitting})
+		}
+	}
+	item.FitReplicas = &fitting
+}
+
+// place places the pods of a set one after another, until one has no place.
+func (e *Explainer) place(ctx context.Context, simulation *simulate.Simulation, p planned) (fit, error) {
+	if p.set.PerNode {
+		return e.placeDaemons(ctx, simulation, p)
+	}
+	f := fit{of: p, replicas: int32(p.set.Replicas)}
+	if len(p.Sets) == 1 {
+		f.replicas = max(f.replicas, 1) // Of a workload that is scaled down, one is asked about.
+	}
+	for ; f.fitting < min(f.replicas, maxPlaced); f.fitting++ {
+		pod := e.world.maker.Replica(p.Workload, p.set, int(f.fitting))
+		if err := simulation.Apply(predicate.Objects(e.world.maker.ReplicaClaims(p.Workload, pod))...); err != nil {
+			return f, err
+		}
+		if f.pod == nil {
+			f.pod, f.withClaims = pod, simulation.Mark()
 		}
 		node, err := simulation.Place(ctx, pod)
-		if err != nil && fitting == 0 {
-			return e.named(ctx, w, pod, 0) // Pod says what is wrong with it.
+		if err != nil && f.fitting > 0 {
+			return f, err
 		}
-		if err != nil {
-			return report.PendingItem{}, err
-		}
-		if node == "" {
-			break
+		if err != nil || node == "" { // Of an error, Pod says what it is.
+			f.refused = pod
+			return f, nil
 		}
 	}
-	if fitting == w.replicas {
-		simulation.UndoTo(withClaims) // All fit: the answer is where the first one may go.
-		pod = first
-	}
-	return e.named(ctx, w, pod, fitting)
+	return f, nil
 }
 
-// named is the answer for one replica, in the name of the workload.
-func (e *Explainer) named(ctx context.Context, w *whatIf, pod *corev1.Pod, fitting int32) (report.PendingItem, error) {
-	e.planned = w
-	defer func() { e.planned = nil }()
-	item, err := e.Pod(ctx, pod)
-	of := itemKey(&item)
-	item.Kind, item.Name, item.UID, item.Workload, item.PendingSince = w.kind, w.name, "", "", nil
-	for _, remedy := range item.Remedies {
-		if p, ok := e.shared.plan(of, remedy.ID); ok {
-			e.shared.keepPlan(itemKey(&item), p)
-		}
-	}
-	item.Replicas, item.FitReplicas = w.replicas, &fitting
-	item.Agrees, item.Disagreement = report.AgreesUnknown, "it is not in the cluster"
-	return item, err
-}
-
-// daemonFits counts the nodes that would run a daemon's pod.
-func (e *Explainer) daemonFits(ctx context.Context, w *whatIf) (report.PendingItem, error) {
-	pod := w.daemon()
-	if claims := w.claims(pod); len(claims) > 0 {
-		undo, err := e.engine.Apply(claims...)
-		if err != nil {
-			return report.PendingItem{}, err
-		}
-		defer undo()
+// placeDaemons counts the nodes that would run a daemon's pod, of those that it is meant
+// for.
+func (e *Explainer) placeDaemons(ctx context.Context, simulation *simulate.Simulation, p planned) (fit, error) {
+	pod := e.world.maker.Replica(p.Workload, p.set, 0)
+	if err := simulation.Apply(predicate.Objects(e.world.maker.ReplicaClaims(p.Workload, pod))...); err != nil {
+		return fit{}, err
 	}
 	verdict, err := e.engine.Evaluate(ctx, pod)
 	if err != nil {
-		return report.PendingItem{}, err
+		return fit{}, err
 	}
-	fitting := int32(len(verdict.Fitting()))
-	w.replicas = eligible(verdict)
-	return e.named(ctx, w, pod, fitting)
-}
-
-// eligible counts the nodes that a daemon is meant for: all but those that its
-// node affinity or a taint keeps it off.
-func eligible(verdict *predicate.Verdict) int32 {
-	nodes := int32(0)
-	for _, failures := range verdict.Failures {
-		if !slices.ContainsFunc(failures, func(f predicate.Failure) bool {
-			return f.Plugin == predicate.NodeAffinity || f.Plugin == predicate.TaintToleration || f.Plugin == predicate.NodeUnschedulable
-		}) {
-			nodes++
+	f := fit{of: p, pod: pod, fitting: int32(len(verdict.Fitting())), withClaims: simulation.Mark()}
+	for node := range e.engine.Nodes() {
+		if workload.Eligible(p.set.Template, node.Node) {
+			f.replicas++
 		}
 	}
-	return nodes
+	if f.fitting < f.replicas {
+		f.refused = pod
+	}
+	return f, nil
 }
 
-// whatIf is a workload that is not in the cluster.
-type whatIf struct {
-	kind, name, namespace string
-	replicas              int32
-	// specPath leads to the pod spec in the object.
-	specPath string
-	template corev1.PodTemplateSpec
-	// claimTemplates are a StatefulSet's.
-	claimTemplates []corev1.PersistentVolumeClaim
-	world          *world
-}
-
-func (e *Explainer) whatIf(object runtime.Object, namespace string) (*whatIf, error) {
-	w := &whatIf{replicas: 1, world: e.world}
-	if pod, ok := object.(*corev1.Pod); ok {
-		w.name, w.template = pod.Name, corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: *pod.Spec.DeepCopy()}
-		w.namespace, w.specPath = pod.Namespace, "/spec"
-	} else {
-		o, ok := owner(object)
-		if !ok {
-			return nil, fmt.Errorf("%s: expected a Pod or a workload that makes pods (Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob)", describeKind(object))
+// named is the answer for one pod, in the name of the workload.
+func (e *Explainer) named(ctx context.Context, p planned, pod *corev1.Pod) (*report.PendingItem, error) {
+	e.planned = &p
+	defer func() { e.planned = nil }()
+	item, err := e.Pod(ctx, pod)
+	of := itemKey(&item)
+	p.name(&item)
+	for _, remedy := range item.Remedies {
+		if plan, ok := e.shared.plan(of, remedy.ID); ok {
+			e.shared.keepPlan(itemKey(&item), plan)
 		}
-		w.kind, w.name, w.namespace, w.template = o.kind, o.object.GetName(), o.object.GetNamespace(), *o.template.DeepCopy()
-		w.replicas, w.specPath = max(o.wanted, 1), cmp.Or(templatePaths[o.kind].path, "/spec/template/spec")
 	}
-	if set, ok := object.(*appsv1.StatefulSet); ok {
-		w.claimTemplates = set.Spec.VolumeClaimTemplates
+	item.Agrees, item.Disagreement = report.AgreesUnknown, "it is not in the cluster"
+	return &item, err
+}
+
+// name gives an item the name of the workload.
+func (p planned) name(item *report.PendingItem) {
+	item.Kind, item.Namespace, item.Name = p.Kind.Kind, p.Object.GetNamespace(), p.Object.GetName()
+	item.UID, item.Workload, item.PendingSince = "", "", nil
+	if isPod(p.Workload) {
+		item.Kind = ""
 	}
-	if w.namespace == "" {
-		w.namespace = namespace
+}
+
+func isPod(w *owner.Workload) bool { _, pod := w.Object.(*corev1.Pod); return pod }
+
+// readPlanned reads an object of -f; the namespace is for one that names none.
+func (e *Explainer) readPlanned(object runtime.Object, namespace string) (*owner.Workload, error) {
+	w, err := owner.Read(e.opts.Kinds, object)
+	if errors.Is(err, owner.ErrNoPods) {
+		return nil, fmt.Errorf("%w: expected a Pod or a workload that makes pods (%s)", err, strings.Join(e.kindNames(), ", "))
 	}
-	if len(w.template.Spec.Containers) == 0 {
-		return nil, fmt.Errorf("%s %q: the pod spec has no containers", describeKind(object), w.name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range w.Sets {
+		if set := &w.Sets[i]; len(set.Template.Spec.Containers) == 0 {
+			return nil, fmt.Errorf("%s %q: the pod spec has no containers", w.Kind.Kind, w.Object.GetName())
+		}
+	}
+	if w.Object.GetNamespace() == "" {
+		w.Object = w.Object.DeepCopyObject().(snapshot.Object)
+		w.Object.SetNamespace(namespace)
 	}
 	return w, nil
 }
 
-func describeKind(object runtime.Object) string {
-	if kind := object.GetObjectKind().GroupVersionKind().Kind; kind != "" {
-		return kind
-	}
-	return fmt.Sprintf("%T", object)
-}
-
-// replica is the i-th pod, as it would stand in the API server.
-func (w *whatIf) replica(i int32) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: *w.template.ObjectMeta.DeepCopy(), Spec: *w.template.Spec.DeepCopy()}
-	pod.Namespace, pod.Name = w.namespace, w.name
-	if w.kind != "" {
-		pod.Name = fmt.Sprintf("%s-%d", w.name, i)
-	}
-	pod.UID = types.UID("what-if/" + w.namespace + "/" + pod.Name)
-	pod.Spec.NodeName = ""
-	for _, template := range w.claimTemplates {
-		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: template.Name, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: template.Name + "-" + pod.Name}}})
-	}
-	w.world.limitRangeDefaults(pod)
-	predicate.SetDefaults(pod)
-	w.world.admitPriority(pod)
-	return pod
-}
-
-// daemon is a DaemonSet's pod, as its controller makes it for a node.
-func (w *whatIf) daemon() *corev1.Pod {
-	pod := w.replica(0)
-	pod.Spec.Tolerations = workload.DaemonTolerations(&pod.Spec)
-	return pod
-}
-
-// DaemonPod is the pod that the DaemonSet controller would make for a node. The error
-// says why the set makes none.
-func (e *Explainer) DaemonPod(set *appsv1.DaemonSet, node string) (*corev1.Pod, error) {
-	w, err := e.whatIf(set, set.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	pod := w.daemon()
-	pod.Name = set.Name + "-" + node
-	pod.UID = types.UID("what-if/" + set.Namespace + "/" + pod.Name)
-	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("DaemonSet"))}
-	if pod.Spec.Affinity == nil {
-		pod.Spec.Affinity = &corev1.Affinity{}
-	}
-	pod.Spec.Affinity.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
-			{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}},
-		}}}}}
-	return pod, nil
-}
-
-// StatefulPod is the pod that the StatefulSet controller would make of an ordinal, with
-// those of its claims that there are not yet. The error says why the set makes none.
-func (e *Explainer) StatefulPod(set *appsv1.StatefulSet, ordinal int) (*corev1.Pod, []predicate.Edit, error) {
-	w, err := e.whatIf(set, set.Namespace)
-	if err != nil {
-		return nil, nil, err
-	}
-	pod := w.replica(int32(ordinal))
-	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
-	edits := slices.DeleteFunc(w.claims(pod), func(edit predicate.Edit) bool {
-		claim, ok := edit.Object.(*corev1.PersistentVolumeClaim)
-		return ok && e.world.claims[claim.Namespace+"/"+claim.Name] != nil
-	})
-	return pod, edits, nil
-}
-
-// claims are the claims that controllers would make for a replica; the names of those
-// made from templates are noted in its status.
-func (w *whatIf) claims(pod *corev1.Pod) []predicate.Edit {
-	var edits []predicate.Edit
-	for _, template := range w.claimTemplates {
-		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: template.Name + "-" + pod.Name}, Spec: template.Spec}
-		edits = append(edits, predicate.Edit{Object: w.world.admitClaim(claim)})
-	}
-	return append(edits, w.world.podClaims(pod)...)
-}
-
-// Claims are the claims that controllers would make for a pod alone, of its ephemeral
-// volumes and claim templates; the names of the latter are noted in its status.
-func (e *Explainer) Claims(pod *corev1.Pod) []predicate.Edit { return e.world.podClaims(pod) }
-
-func (w *world) podClaims(pod *corev1.Pod) []predicate.Edit {
-	var edits []predicate.Edit
-	controller := true
-	for _, volume := range pod.Spec.Volumes {
-		if volume.Ephemeral == nil || volume.Ephemeral.VolumeClaimTemplate == nil {
-			continue
-		}
-		claim := &corev1.PersistentVolumeClaim{
-			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name + "-" + volume.Name, OwnerReferences: []metav1.OwnerReference{
-				{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: &controller}}},
-			Spec: volume.Ephemeral.VolumeClaimTemplate.Spec,
-		}
-		edits = append(edits, predicate.Edit{Object: w.admitClaim(claim)})
-	}
-	for _, reference := range pod.Spec.ResourceClaims {
-		if claim := w.claimFromTemplate(pod, reference, &controller); claim != nil {
-			edits = append(edits, predicate.Edit{Object: claim})
+func (e *Explainer) kindNames() []string {
+	var names []string
+	for _, kind := range e.opts.Kinds.All() {
+		if kind.Kind != "Pod" {
+			names = append(names, kind.Kind)
 		}
 	}
-	return edits
+	return names
 }
 
-// admitClaim gives a claim the default storage class, as admission does.
-func (w *world) admitClaim(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
-	claim.Status.Phase = corev1.ClaimPending
-	if class := w.defaultClass(); claim.Spec.StorageClassName == nil && class != nil {
-		claim.Spec.StorageClassName = &class.Name
+// elsewhere says why the pods of a workload are not known from the object; empty when
+// they are.
+func elsewhere(w *owner.Workload) string {
+	if len(w.Sets) == 0 {
+		return "its pods are declared by another object"
 	}
-	return claim
+	for _, set := range w.Sets {
+		if set.Elsewhere {
+			return "its pods are made of the template of another object; here are only the resources that they ask for"
+		}
+	}
+	return ""
 }
 
-// claimFromTemplate makes the resource claim of a pod's template reference, and
-// notes its name in the pod's status, as the resource claim controller does.
-func (w *world) claimFromTemplate(pod *corev1.Pod, reference corev1.PodResourceClaim, controller *bool) *resourcev1.ResourceClaim {
-	if reference.ResourceClaimTemplateName == nil {
-		return nil
+// unknownPods answers for a workload whose pods are not known: whether they fit is not
+// either.
+func (e *Explainer) unknownPods(w *owner.Workload, reason string) report.PendingItem {
+	item := report.PendingItem{
+		Verdict: report.VerdictUnknown, Message: reason,
+		Nodes: []report.NodeVerdict{}, Causes: []report.Cause{{Reason: "pods not known", Plugin: w.Kind.Kind, Detail: reason}}, Remedies: []report.Remedy{},
+		RemedyNote: "nothing can be verified for pods that are not known",
+		Agrees:     report.AgreesUnknown, Disagreement: "it is not in the cluster", Confidence: e.confidence(),
 	}
-	for _, template := range w.snap.ResourceClaimTemplates {
-		if template.Namespace != pod.Namespace || template.Name != *reference.ResourceClaimTemplateName {
-			continue
-		}
-		name := pod.Name + "-" + reference.Name
-		pod.Status.ResourceClaimStatuses = append(pod.Status.ResourceClaimStatuses, corev1.PodResourceClaimStatus{Name: reference.Name, ResourceClaimName: &name})
-		return &resourcev1.ResourceClaim{
-			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name, UID: types.UID("what-if/" + name), OwnerReferences: []metav1.OwnerReference{
-				{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: controller}}},
-			Spec: *template.Spec.Spec.DeepCopy(),
-		}
+	planned{w, nil}.name(&item)
+	for _, set := range w.Sets {
+		item.Replicas += int32(set.Replicas)
 	}
-	return nil
-}
-
-// admitPriority resolves the priority class, as the Priority admission plugin does.
-func (w *world) admitPriority(pod *corev1.Pod) {
-	if pod.Spec.Priority != nil {
-		return
-	}
-	for _, class := range w.snap.PriorityClasses {
-		if class.Name == pod.Spec.PriorityClassName || (pod.Spec.PriorityClassName == "" && class.GlobalDefault) {
-			pod.Spec.Priority, pod.Spec.PreemptionPolicy = &class.Value, class.PreemptionPolicy
-			return
-		}
-	}
-}
-
-// limitRangeDefaults gives containers the namespace's default requests and limits,
-// as the LimitRanger admission plugin does, before the API's own defaults.
-func (w *world) limitRangeDefaults(pod *corev1.Pod) {
-	for _, limits := range w.snap.LimitRanges {
-		if limits.Namespace != pod.Namespace {
-			continue
-		}
-		for _, item := range limits.Spec.Limits {
-			if item.Type != corev1.LimitTypeContainer {
-				continue
-			}
-			for i := range pod.Spec.InitContainers {
-				defaultResources(&pod.Spec.InitContainers[i].Resources, item)
-			}
-			for i := range pod.Spec.Containers {
-				defaultResources(&pod.Spec.Containers[i].Resources, item)
-			}
-		}
-	}
-}
-
-func defaultResources(resources *corev1.ResourceRequirements, item corev1.LimitRangeItem) {
-	explicit := maps.Clone(resources.Limits)
-	resources.Limits = withDefaults(resources.Limits, item.Default)
-	requests := maps.Clone(resources.Requests)
-	if requests == nil {
-		requests = corev1.ResourceList{}
-	}
-	for name, quantity := range explicit { // A limit of its own is the request too.
-		if _, ok := requests[name]; !ok {
-			requests[name] = quantity
-		}
-	}
-	resources.Requests = withDefaults(requests, item.DefaultRequest)
-}
-
-func withDefaults(list, defaults map[corev1.ResourceName]resource.Quantity) corev1.ResourceList {
-	result := corev1.ResourceList{}
-	maps.Copy(result, defaults)
-	maps.Copy(result, list)
-	return result
+	return item
 }

@@ -11,7 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // world is what explanations look up in a snapshot, indexed once.
@@ -19,7 +22,8 @@ type world struct {
 	snap       *snapshot.Snapshot
 	now        time.Time
 	namespaces map[string]labels.Set
-	owners     Owners
+	owners     *owner.Index
+	maker      *owner.Maker
 	claims     map[string]*corev1.PersistentVolumeClaim
 	volumes    map[string]*corev1.PersistentVolume
 	// labelValues holds, for each node label, the values that nodes have.
@@ -28,22 +32,23 @@ type world struct {
 	offered map[corev1.ResourceName]int64
 	// antiAffinity is true when pods in the cluster require anti-affinity.
 	antiAffinity bool
-	// eventsOf holds the events about "Kind/namespace/name".
-	eventsOf map[string][]*corev1.Event
+	// eventsOf holds the events about an object.
+	eventsOf map[owner.Ref][]*corev1.Event
 }
 
-func newWorld(snap *snapshot.Snapshot) *world {
+func newWorld(snap *snapshot.Snapshot, kinds *workload.Kinds) *world {
 	w := &world{
 		snap:        snap,
 		now:         snap.Now().Time,
 		namespaces:  map[string]labels.Set{},
-		owners:      NewOwners(snap),
+		owners:      owner.NewIndex(snap, kinds),
 		claims:      map[string]*corev1.PersistentVolumeClaim{},
 		volumes:     map[string]*corev1.PersistentVolume{},
 		labelValues: map[string]map[string]int{},
 		offered:     map[corev1.ResourceName]int64{},
-		eventsOf:    map[string][]*corev1.Event{},
+		eventsOf:    map[owner.Ref][]*corev1.Event{},
 	}
+	w.maker = owner.NewMaker(snap, w.owners, predicate.SetDefaults)
 	for _, namespace := range snap.Namespaces {
 		w.namespaces[namespace.Name] = namespace.Labels
 	}
@@ -70,7 +75,7 @@ func newWorld(snap *snapshot.Snapshot) *world {
 		}
 	}
 	for _, event := range snap.Events {
-		key := ownerKey(event.InvolvedObject.Kind, event.InvolvedObject.Namespace, event.InvolvedObject.Name)
+		key := owner.Ref{Kind: event.InvolvedObject.Kind, Namespace: event.InvolvedObject.Namespace, Name: event.InvolvedObject.Name}
 		w.eventsOf[key] = append(w.eventsOf[key], event)
 	}
 	return w
@@ -78,7 +83,7 @@ func newWorld(snap *snapshot.Snapshot) *world {
 
 // user names who a pod belongs to: its top owner, or, bare, itself.
 func (w *world) user(pod *corev1.Pod) string {
-	if ref := w.owners.top(pod); ref.kind != "" {
+	if ref := w.owners.Top(pod); ref.Kind != "" {
 		return fmt.Sprintf("%s/%s", pod.Namespace, ref)
 	}
 	return fmt.Sprintf("%s/%s", pod.Namespace, pod.Name)

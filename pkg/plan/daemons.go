@@ -33,7 +33,7 @@ func (p *Planner) daemonChanges(nodes []report.TaintedNode) []report.DaemonChang
 		change := report.DaemonChange{Namespace: set.Namespace, Name: set.Name}
 		for _, node := range changed {
 			name := node.after.Name
-			pod := running[daemonOn{controller{"DaemonSet", set.Namespace, set.Name}, name}]
+			pod := running[daemonOn{controller{Kind: "DaemonSet", Namespace: set.Namespace, Name: set.Name}, name}]
 			before, after := workload.Eligible(&set.Spec.Template, node.before), workload.Eligible(&set.Spec.Template, node.after)
 			switch {
 			case pod == nil && after && !before:
@@ -59,7 +59,7 @@ type daemonOn struct {
 func (p *Planner) daemonPods() map[daemonOn]*corev1.Pod {
 	running := map[daemonOn]*corev1.Pod{}
 	for _, pod := range p.snap.Pods {
-		if owner := controllerOf(pod); owner.kind == "DaemonSet" && pod.Spec.NodeName != "" && !snapshot.Finished(pod) {
+		if owner := controllerOf(pod); owner.Kind == "DaemonSet" && pod.Spec.NodeName != "" && !snapshot.Finished(pod) {
 			running[daemonOn{owner, pod.Spec.NodeName}] = pod
 		}
 	}

@@ -189,7 +189,7 @@ func (p *Planner) replace(now moment, left []*move) (prompt, late []*corev1.Pod,
 		if !made {
 			continue
 		}
-		switch controllerOf(m.pod).kind {
+		switch controllerOf(m.pod).Kind {
 		case "StatefulSet", "DaemonSet", "Job":
 			late = append(late, m.replacement)
 		default:

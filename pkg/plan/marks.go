@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -27,10 +28,10 @@ func (p *Planner) marks(pod *corev1.Pod, eviction taint.Eviction) []report.Mark 
 	add(report.MarkFinished, snapshot.Finished(pod))
 	add(report.MarkTerminating, pod.DeletionTimestamp != nil)
 	add(report.MarkMirror, snapshot.Mirror(pod))
-	add(report.MarkBare, owner.kind == "")
-	add(report.MarkDaemonSet, owner.kind == "DaemonSet")
-	add(report.MarkStatefulSet, owner.kind == "StatefulSet")
-	add(report.MarkUnknownOwner, owner.kind != "" && !snapshot.Mirror(pod) && !p.controllers.knows(pod))
+	add(report.MarkBare, owner.Kind == "")
+	add(report.MarkDaemonSet, owner.Kind == "DaemonSet")
+	add(report.MarkStatefulSet, owner.Kind == "StatefulSet")
+	add(report.MarkUnknownOwner, owner.Kind != "" && !snapshot.Mirror(pod) && !p.controllers.knows(pod))
 	add(report.MarkLocalVolume, !snapshot.Mirror(pod) && p.localVolume(pod))
 	add(report.MarkCounting, eviction.Counting)
 	add(report.MarkAgain, p.replaced[pod.UID] != nil)
@@ -53,14 +54,7 @@ func (p *Planner) localVolume(pod *corev1.Pod) bool {
 		if volume.EmptyDir != nil || volume.HostPath != nil {
 			return true
 		}
-		name := ""
-		switch {
-		case volume.PersistentVolumeClaim != nil:
-			name = volume.PersistentVolumeClaim.ClaimName
-		case volume.Ephemeral != nil:
-			name = pod.Name + "-" + volume.Name
-		}
-		pv := p.volumes[types.NamespacedName{Namespace: pod.Namespace, Name: name}]
+		pv := p.volumes[types.NamespacedName{Namespace: pod.Namespace, Name: owners.ClaimName(pod, &volume)}]
 		return pv != nil && (pv.Spec.Local != nil || pv.Spec.HostPath != nil)
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/explain"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -21,7 +21,7 @@ import (
 // controllers know what comes in the stead of pods, as the built-in controllers do
 // (k8s.io/kubernetes pkg/controller/{replicaset,statefulset,daemon,job}).
 type controllers struct {
-	owners explain.Owners
+	owners *owners.Index
 	log    *log
 	// active counts each controller's pods that are neither finished nor being deleted.
 	active map[controller]int32
@@ -46,20 +46,20 @@ type ordered struct {
 	waits []*move
 }
 
-func newControllers(snap *snapshot.Snapshot, owners explain.Owners, log *log) *controllers {
+func newControllers(snap *snapshot.Snapshot, index *owners.Index, log *log) *controllers {
 	c := &controllers{
-		owners: owners, log: log, active: map[controller]int32{},
+		owners: index, log: log, active: map[controller]int32{},
 		failures: map[controller]int32{}, failedIndexes: map[controller]int32{}, failed: map[controller]bool{},
 		jobPods: map[controller][]*corev1.Pod{}, ordered: map[controller]*ordered{},
 	}
 	for _, set := range snap.StatefulSets {
 		if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
-			c.ordered[controller{"StatefulSet", set.Namespace, set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
+			c.ordered[controller{Kind: "StatefulSet", Namespace: set.Namespace, Name: set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
 		}
 	}
 	for _, pod := range snap.Pods {
 		owner := controllerOf(pod)
-		if owner.kind == "Job" {
+		if owner.Kind == "Job" {
 			c.jobPods[owner] = append(c.jobPods[owner], pod)
 		}
 		if active(pod) {
@@ -111,14 +111,14 @@ func (c *controllers) knows(pod *corev1.Pod) bool {
 	if job, ok := object.(*batchv1.Job); ok && ptr.Deref(job.Spec.ManagedBy, batchv1.JobControllerName) != batchv1.JobControllerName {
 		return false
 	}
-	_, ok := explain.Wanted(object)
-	return ok
+	w, ok := c.owners.Of(pod)
+	return ok && !w.Custom()
 }
 
 // leave notes that a pod is gone, and marks it if its Job cannot bear that.
 func (c *controllers) leave(m *move) {
 	owner := controllerOf(m.pod)
-	if snapshot.Mirror(m.pod) || owner.kind == "" {
+	if snapshot.Mirror(m.pod) || owner.Kind == "" {
 		return
 	}
 	if set := c.ordered[owner]; set != nil {
@@ -222,7 +222,7 @@ func countIndexes(list string) int32 {
 // pod is marked. node is the pod's as it is now.
 func (c *controllers) replaces(m *move, node *corev1.Node) bool {
 	owner := controllerOf(m.pod)
-	if owner.kind == "" || snapshot.Mirror(m.pod) || snapshot.Finished(m.pod) || c.failed[owner] {
+	if owner.Kind == "" || snapshot.Mirror(m.pod) || snapshot.Finished(m.pod) || c.failed[owner] {
 		return false
 	}
 	if !c.knows(m.pod) {
@@ -251,15 +251,15 @@ func (c *controllers) wants(pod *corev1.Pod, object any) bool {
 			return false
 		}
 	}
-	wanted, _ := explain.Wanted(c.owners.Controller(pod))
-	return c.active[controllerOf(pod)] < wanted
+	w, ok := c.owners.Of(pod)
+	return ok && c.active[controllerOf(pod)] < w.Wanted
 }
 
 // make makes the replacement, and says whether it is there: it may have to wait.
 func (c *controllers) make(m *move) bool {
 	owner := controllerOf(m.pod)
 	put(c.log, c.active, owner, c.active[owner]+1)
-	if owner.kind == "Job" {
+	if owner.Kind == "Job" {
 		push(c.log, c.jobPods, owner, m.replacement)
 	}
 	o := c.ordered[owner]
@@ -279,7 +279,7 @@ func (c *controllers) make(m *move) bool {
 // that has had none.
 func (c *controllers) arrive(pod *corev1.Pod, m *move) (made *move, missing *ordered) {
 	owner := controllerOf(pod)
-	if owner.kind == "Job" {
+	if owner.Kind == "Job" {
 		push(c.log, c.jobPods, owner, pod)
 	}
 	o := c.ordered[owner]

@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/stowage-dev/stowage/pkg/explain"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // The pods of a large Job that are replaced are noted one by one, not with all others
@@ -24,7 +25,7 @@ func TestLargeJob(t *testing.T) {
 		objects = append(objects, pods[i])
 	}
 	snap := build.Snapshot(objects...)
-	c := newControllers(snap, explain.NewOwners(snap), &log{})
+	c := newControllers(snap, owners.NewIndex(snap, workload.Default()), &log{})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, pod := range pods[:count/2] {

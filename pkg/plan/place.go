@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/explain"
+	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/taint"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -62,8 +62,8 @@ func (p *Planner) claim(pods []*corev1.Pod) error {
 			continue
 		}
 		put(&p.log, p.claimed, pod.UID, true)
-		if claims := p.explainer.Claims(pod); len(claims) > 0 {
-			if err := p.sim.Apply(claims...); err != nil {
+		if claims := p.explainer.Owners().Claims(pod); len(claims) > 0 {
+			if err := p.sim.Apply(predicate.Objects(claims)...); err != nil {
 				return err
 			}
 		}
@@ -137,7 +137,7 @@ func (p *Planner) house(pod *corev1.Pod) *move {
 
 // follow makes the first pod of a set that is not ready.
 func (p *Planner) follow(o *ordered) (*corev1.Pod, error) {
-	pod, claims, err := p.explainer.StatefulPod(o.set, o.first())
+	pod, claims, err := p.explainer.Owners().StatefulPod(o.set, o.first())
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (p *Planner) follow(o *ordered) (*corev1.Pod, error) {
 	if len(claims) == 0 {
 		return pod, nil
 	}
-	return pod, p.sim.Apply(claims...)
+	return pod, p.sim.Apply(predicate.Objects(claims)...)
 }
 
 // mark adds a mark.
@@ -182,12 +182,12 @@ func (p *Planner) successor(pod *corev1.Pod) (*corev1.Pod, error) {
 	object := p.owners.Controller(pod)
 	daemons, ok := object.(*appsv1.DaemonSet)
 	if !ok {
-		if template := explain.Template(object); template != nil {
-			made.Spec.SchedulingGates = template.Spec.SchedulingGates // What runs has lost them.
+		if w, ok := p.owners.Of(pod); ok && w.Template() != nil {
+			made.Spec.SchedulingGates = w.Template().Spec.SchedulingGates // What runs has lost them.
 		}
 		return made, nil
 	}
-	daemon, err := p.explainer.DaemonPod(daemons, pod.Spec.NodeName)
+	daemon, err := p.explainer.Owners().DaemonPod(daemons, pod.Spec.NodeName)
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func (p *Planner) startDaemons(nodes []*tainted) ([]*corev1.Pod, error) {
 			if workload.Eligible(template, node.before) || !workload.Eligible(template, node.after) || p.runs(daemons, node.before.Name) {
 				continue
 			}
-			pod, err := p.explainer.DaemonPod(daemons, node.before.Name)
+			pod, err := p.explainer.Owners().DaemonPod(daemons, node.before.Name)
 			if err != nil {
 				return nil, err
 			}
@@ -284,6 +284,6 @@ func (p *Planner) startDaemons(nodes []*tainted) ([]*corev1.Pod, error) {
 
 // runs says whether a node has a pod of the set.
 func (p *Planner) runs(daemons *appsv1.DaemonSet, node string) bool {
-	wanted := controller{"DaemonSet", daemons.Namespace, daemons.Name}
+	wanted := controller{Kind: "DaemonSet", Namespace: daemons.Namespace, Name: daemons.Name}
 	return slices.ContainsFunc(p.on[node], func(pod *corev1.Pod) bool { return controllerOf(pod) == wanted && !p.gone[pod.UID] })
 }

@@ -15,6 +15,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/explain"
 	"github.com/stowage-dev/stowage/pkg/nearest"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -55,7 +56,7 @@ type Planner struct {
 	snap   *snapshot.Snapshot
 	opts   Options
 	now    time.Time
-	owners explain.Owners
+	owners *owners.Index
 	// volumes are the persistent volumes by the claims that are bound to them.
 	volumes   map[types.NamespacedName]*corev1.PersistentVolume
 	explainer *explain.Explainer
@@ -105,7 +106,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Planner, 
 	}
 	opts.StartTime = cmp.Or(opts.StartTime, DefaultStartTime)
 	p := &Planner{
-		snap: snap, opts: opts, now: snap.Now().Time, owners: explain.NewOwners(snap), volumes: volumes(snap),
+		snap: snap, opts: opts, now: snap.Now().Time, owners: explainer.Owners().Index(), volumes: volumes(snap),
 		explainer: explainer, sim: simulate.New(explainer.Engine()), schedulers: explainer.Engine().Config().Schedulers(),
 	}
 	p.sim.Placed = func() { p.progress(p.told + 1) }
@@ -336,4 +337,4 @@ func (p *Planner) uid(pod *corev1.Pod) types.UID {
 }
 
 // workload is a pod's top owner as Kind/name, empty for a bare pod.
-func (p *Planner) workload(pod *corev1.Pod) string { return p.owners.Workload(pod) }
+func (p *Planner) workload(pod *corev1.Pod) string { return p.owners.Top(pod).String() }

@@ -63,7 +63,11 @@ func running(name, node string, edits ...func(*build.PodBuilder)) *corev1.Pod {
 }
 
 func owner(kind, name string) func(*build.PodBuilder) {
-	return func(b *build.PodBuilder) { b.Owner("v1", kind, name) }
+	version, ok := map[string]string{"Node": "v1", "Job": "batch/v1", "PyTorchJob": "kubeflow.org/v1"}[kind]
+	if !ok {
+		version = "apps/v1"
+	}
+	return func(b *build.PodBuilder) { b.Owner(version, kind, name) }
 }
 
 func terminating(pod *corev1.Pod) { pod.DeletionTimestamp = &build.Epoch }

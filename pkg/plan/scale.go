@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -21,16 +22,10 @@ type scales struct {
 }
 
 // controller names an object that makes pods.
-type controller struct{ kind, namespace, name string }
+type controller = owners.Ref
 
 // controllerOf is what makes an object; empty if nothing does.
-func controllerOf(object metav1.Object) controller {
-	owner := metav1.GetControllerOfNoCopy(object)
-	if owner == nil {
-		return controller{}
-	}
-	return controller{owner.Kind, object.GetNamespace(), owner.Name}
-}
+func controllerOf(object metav1.Object) controller { return owners.Of(object) }
 
 func newScales(snap *snapshot.Snapshot) *scales {
 	s := &scales{replicas: map[controller]int32{}, deployments: map[controller]controller{}}
@@ -45,8 +40,8 @@ func newScales(snap *snapshot.Snapshot) *scales {
 	}
 	for _, rs := range snap.ReplicaSets {
 		s.add("ReplicaSet", rs, rs.Spec.Replicas)
-		if owner := controllerOf(rs); owner.kind == "Deployment" {
-			s.deployments[controller{"ReplicaSet", rs.Namespace, rs.Name}] = owner
+		if owner := controllerOf(rs); owner.Kind == "Deployment" {
+			s.deployments[controller{Kind: "ReplicaSet", Namespace: rs.Namespace, Name: rs.Name}] = owner
 		}
 	}
 	return s
@@ -54,7 +49,7 @@ func newScales(snap *snapshot.Snapshot) *scales {
 
 // add notes the replicas of an object: one, where it does not say.
 func (s *scales) add(kind string, object metav1.Object, replicas *int32) {
-	s.replicas[controller{kind, object.GetNamespace(), object.GetName()}] = ptr.Deref(replicas, 1)
+	s.replicas[controller{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}] = ptr.Deref(replicas, 1)
 }
 
 // desired is how many healthy pods a budget asks for: what its status says if that
@@ -92,7 +87,7 @@ func (s *scales) expected(pods []*corev1.Pod) (sum int32, known bool) {
 		if deployment, ok := s.deployments[owner]; ok {
 			owner = deployment
 		}
-		if owner.kind == "" || counted[owner] {
+		if owner.Kind == "" || counted[owner] {
 			continue
 		}
 		replicas, ok := s.replicas[owner]

@@ -112,7 +112,7 @@ func (p *Planner) outlawed(nodes []report.TaintedNode, taints func(report.Tainte
 // remade says whether another pod would be made in place of a running one, for any node:
 // neither a bare pod, a static one nor a DaemonSet's has such.
 func remade(pod *corev1.Pod) bool {
-	switch controllerOf(pod).kind {
+	switch controllerOf(pod).Kind {
 	case "", "Node", "DaemonSet":
 		return false
 	}

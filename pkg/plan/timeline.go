@@ -126,7 +126,7 @@ func (t *timeline) readyAt(a *arrival) time.Duration {
 // StatefulSets and DaemonSets wait until it is gone, which takes at most its grace
 // period.
 func untilReplaced(pod *corev1.Pod) time.Duration {
-	switch controllerOf(pod).kind {
+	switch controllerOf(pod).Kind {
 	case "StatefulSet", "DaemonSet":
 		grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
 		return time.Duration(grace) * time.Second
@@ -136,7 +136,7 @@ func untilReplaced(pod *corev1.Pod) time.Duration {
 
 // ordinal is the number at the end of the name of a StatefulSet's pod; of all others 0.
 func ordinal(pod *corev1.Pod) int {
-	if controllerOf(pod).kind != "StatefulSet" {
+	if controllerOf(pod).Kind != "StatefulSet" {
 		return 0
 	}
 	number, err := strconv.Atoi(pod.Name[strings.LastIndex(pod.Name, "-")+1:])

@@ -9,10 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/explain"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/taint"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // course is a planner without an engine, that is told what happens.
@@ -20,7 +21,7 @@ type course struct{ *Planner }
 
 func newCourse(objects ...snapshot.Object) course {
 	snap := build.Snapshot(objects...)
-	p := &Planner{snap: snap, opts: Options{StartTime: DefaultStartTime}, owners: explain.NewOwners(snap)}
+	p := &Planner{snap: snap, opts: Options{StartTime: DefaultStartTime}, owners: owners.NewIndex(snap, workload.Default())}
 	p.begin(nil)
 	return course{p}
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/dynamic-resource-allocation/resourceclaim"
 
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -44,7 +45,7 @@ func (e *Engine) detached(pod *corev1.Pod) []Edit {
 	users := node.GetPVCRefCounts()
 	var edits []Edit
 	for _, volume := range pod.Spec.Volumes {
-		name := claimName(pod, volume)
+		name := owner.ClaimName(pod, &volume)
 		if name == "" || users[pod.Namespace+"/"+name] > 1 {
 			continue
 		}
@@ -53,18 +54,6 @@ func (e *Engine) detached(pod *corev1.Pod) []Edit {
 		}
 	}
 	return edits
-}
-
-// claimName is the name of a volume's persistent volume claim, empty when it is not
-// one.
-func claimName(pod *corev1.Pod, volume corev1.Volume) string {
-	switch {
-	case volume.PersistentVolumeClaim != nil:
-		return volume.PersistentVolumeClaim.ClaimName
-	case volume.Ephemeral != nil:
-		return pod.Name + "-" + volume.Name
-	}
-	return ""
 }
 
 // releasedClaims are the pod's device claims without it.

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // Edit is one change of the snapshot for a what-if. Exactly one field is set.
@@ -58,4 +60,13 @@ func (e *Engine) apply(edit Edit) (undo func(), err error) {
 	default:
 		return nil, errors.New("an edit that changes nothing")
 	}
+}
+
+// Objects are edits that add or replace objects.
+func Objects(objects []snapshot.Object) []Edit {
+	edits := make([]Edit, len(objects))
+	for i, object := range objects {
+		edits[i] = Edit{Object: object}
+	}
+	return edits
 }

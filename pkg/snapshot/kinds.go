@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -87,6 +88,7 @@ func Kinds() []Kind {
 
 		typed("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", namespaced, func(s *Snapshot) *[]*policyv1.PodDisruptionBudget { return &s.PodDisruptionBudgets }, nil),
 		typed("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", cluster, func(s *Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }, nil),
+		typed("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", cluster, func(s *Snapshot) *[]*nodev1.RuntimeClass { return &s.RuntimeClasses }, nil, "v1beta1"),
 		typed("v1", "ResourceQuota", "resourcequotas", namespaced, func(s *Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }, nil),
 		typed("v1", "LimitRange", "limitranges", namespaced, func(s *Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }, nil),
 		typed("v1", "Event", "events", namespaced, func(s *Snapshot) *[]*corev1.Event { return &s.Events }, reduceEvent),

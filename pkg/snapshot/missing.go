@@ -100,6 +100,8 @@ func unknownWithout(resource string) [2]string {
 		return [2]string{"which budgets an eviction or a preemption would break is unknown", charged}
 	case "priorityclasses.scheduling.k8s.io":
 		return [2]string{"the priorities of planned pods are unknown", charged}
+	case "runtimeclasses.node.k8s.io":
+		return [2]string{"what their runtime adds to planned pods is unknown", charged}
 	case "resourcequotas":
 		return [2]string{"why pods are not created is unknown", "what namespaces may use is unknown"}
 	case "limitranges":

@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -57,6 +58,7 @@ type Snapshot struct {
 
 	PodDisruptionBudgets []*policyv1.PodDisruptionBudget
 	PriorityClasses      []*schedulingv1.PriorityClass
+	RuntimeClasses       []*nodev1.RuntimeClass
 	ResourceQuotas       []*corev1.ResourceQuota
 	LimitRanges          []*corev1.LimitRange
 	Events               []*corev1.Event

@@ -7,8 +7,8 @@ import (
 )
 
 // Kind declares one workload kind. Paths are dotted field paths from the
-// object's root ("spec.replicas"), all of them in its spec. A condition is a path, which says that
-// something stands there, or "path=value".
+// object's root ("spec.replicas"), all in its spec but for those of Wanted and Made. A
+// condition is a path, which says that something stands there, or "path=value".
 type Kind struct {
 	// Group, Version, Kind and Resource (the plural) name the kind in the API.
 	Group    string `json:"group,omitempty"`
@@ -26,6 +26,13 @@ type Kind struct {
 	// Finished are the types of status conditions, or the values of status.phase,
 	// one of which being True (or that phase) says that no pod will run any more.
 	Finished []string `json:"finished,omitempty"`
+	// Wanted is the path in the status of how many pods there should be, where the
+	// controller works that out (DaemonSet). Made is that of how many it has made.
+	Wanted string `json:"wanted,omitempty"`
+	Made   string `json:"made,omitempty"`
+	// Refused is the type of the status condition in which the controller says why it
+	// cannot make more pods.
+	Refused string `json:"refused,omitempty"`
 	// Scale says whether the kind has the scale subresource; it then sets the
 	// first number of the first pod set.
 	Scale bool `json:"scale,omitempty"`

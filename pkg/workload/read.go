@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -163,7 +164,7 @@ func (p *PodSetPaths) read(content place) ([]PodSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := p.readOne(place{join(content.path, p.root()), value}, p.Name)
+	set, err := p.readOne(place{join(content.path, p.root()), value}, p.Name, split(p.root()))
 	if set == nil || err != nil {
 		return nil, err
 	}
@@ -178,7 +179,11 @@ func (p *PodSetPaths) readEach(content place) ([]PodSet, error) {
 	}
 	var sets []PodSet
 	for i, entry := range entries {
-		set, err := p.readOne(entry, names[i])
+		key := names[i]
+		if p.Key != "" {
+			key = strconv.Itoa(i) // In a list.
+		}
+		set, err := p.readOne(entry, names[i], append(split(p.root()), key))
 		if err != nil {
 			return nil, err
 		}
@@ -189,15 +194,20 @@ func (p *PodSetPaths) readEach(content place) ([]PodSet, error) {
 	return sets, nil
 }
 
-// readOne reads the set at root; nil where Unless says that there is none.
-func (p *PodSetPaths) readOne(root place, name string) (*PodSet, error) {
+// readOne reads the set at root, to which the fields of at lead; nil where Unless says
+// that there is none.
+func (p *PodSetPaths) readOne(root place, name string, at []string) (*PodSet, error) {
 	none, err := p.none(root)
 	if none || err != nil {
 		return nil, err
 	}
 	set := &PodSet{Name: name, PerNode: p.PerNode}
-	if set.Template, err = p.template(root); err != nil {
+	var path string
+	if set.Template, path, err = p.template(root); err != nil {
 		return nil, err
+	}
+	if set.Elsewhere = p.Resources != ""; !set.Elsewhere {
+		set.TemplatePath = append(slices.Clip(at), split(path)...)
 	}
 	numbers, err := p.numbers(root)
 	if err != nil {
@@ -323,10 +333,11 @@ func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
 	return err
 }
 
-// template reads the pods' template.
-func (p *PodSetPaths) template(root place) (*corev1.PodTemplateSpec, error) {
+// template reads the pods' template, and says where it stands from root.
+func (p *PodSetPaths) template(root place) (template *corev1.PodTemplateSpec, path string, err error) {
 	if p.Resources != "" {
-		return p.templateOf(root)
+		template, err = p.templateOf(root)
+		return template, "", err
 	}
 	for _, path := range []string{p.Template, p.TemplateDefault} {
 		if path == "" {
@@ -334,21 +345,21 @@ func (p *PodSetPaths) template(root place) (*corev1.PodTemplateSpec, error) {
 		}
 		fields, err := root.object(path)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if fields == nil {
 			continue
 		}
-		template := &corev1.PodTemplateSpec{}
+		template = &corev1.PodTemplateSpec{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, template); err != nil {
-			return nil, root.errorf(path, "expected a pod template: %v", err)
+			return nil, "", root.errorf(path, "expected a pod template: %v", err)
 		}
 		if where := negative(&template.Spec); where != "" {
-			return nil, root.errorf(path, "%s is negative: expected 0 or more", where)
+			return nil, "", root.errorf(path, "%s is negative: expected 0 or more", where)
 		}
-		return template, nil
+		return template, path, nil
 	}
-	return nil, root.errorf(p.Template, "expected a pod template, found none")
+	return nil, "", root.errorf(p.Template, "expected a pod template, found none")
 }
 
 // templateOf is a template of one container with the resources at Resources.

@@ -184,6 +184,11 @@ func (k *Kind) validate() error {
 	if err := checkPaths("", namedPath{"suspend", k.Suspend}, namedPath{"template", k.Template}); err != nil {
 		return err
 	}
+	for _, p := range []namedPath{{"wanted", k.Wanted}, {"made", k.Made}} {
+		if p.path != "" && (!strings.HasPrefix(p.path, "status.") || slices.ContainsFunc(split(p.path), notField)) {
+			return fmt.Errorf(`%s: expected a path of fields in status ("status.replicas"), found %q`, p.field, p.path)
+		}
+	}
 	for i := range k.PodSets {
 		if err := k.PodSets[i].validate(); err != nil {
 			return fmt.Errorf("podSets[%d].%w", i, err)

@@ -48,8 +48,13 @@ type PodSet struct {
 	// PerNode set is a number of nodes, or SurgePercent of them, rounded up.
 	Surge        int64
 	SurgePercent int64
-	// Template is the pods' template.
-	Template *corev1.PodTemplateSpec
+	// Template is the pods' template, and TemplatePath the fields, keys of maps and
+	// indexes of lists, that lead to it in the object; none for the object itself.
+	Template     *corev1.PodTemplateSpec
+	TemplatePath []string
+	// Elsewhere says that the template is another object's: of it, only the resources
+	// are known here.
+	Elsewhere bool
 }
 
 // Reference names the workload in a ledger.

@@ -3,13 +3,13 @@ package whypending
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/stowage-dev/stowage/pkg/cli"
-	"github.com/stowage-dev/stowage/pkg/explain"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // furtherKinds are the targets' kinds that a snapshot holds for whom asks only.
@@ -54,12 +54,12 @@ func unheld(snap *snapshot.Snapshot, namespace string, target cli.Target) []*cor
 	for _, object := range target.Kind.Objects(snap) {
 		held[object.GetNamespace()+"/"+object.GetName()] = true
 	}
-	owners := explain.NewOwners(snap)
+	index := owner.NewIndex(snap, workload.Default())
 	var pods []*corev1.Pod
 	for _, pod := range snap.Pods {
-		kind, name, _ := strings.Cut(owners.Workload(pod), "/")
-		if (namespace == "" || pod.Namespace == namespace) && kind == target.Kind.Kind && !held[pod.Namespace+"/"+name] &&
-			(target.Name == "" || target.Name == name) {
+		top := index.Top(pod)
+		if (namespace == "" || pod.Namespace == namespace) && top.Kind == target.Kind.Kind && !held[pod.Namespace+"/"+top.Name] &&
+			(target.Name == "" || target.Name == top.Name) {
 			pods = append(pods, pod)
 		}
 	}

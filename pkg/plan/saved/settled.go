@@ -9,9 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/explain"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // Begun is the wave, counted from 1, that a plan has come to: the waves before it have
@@ -114,8 +115,8 @@ func setAt(node report.TaintedNode, now []corev1.Taint, taken time.Time) time.Ti
 // as many as there were before less those that the plan has no node for, or that are
 // not wanted any more.
 func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
-	owners := explain.NewOwners(snap)
-	have, lost := countPods(snap, owners), losses(p, wave)
+	index := owners.NewIndex(snap, workload.Default())
+	have, lost := countPods(snap, index), losses(p, wave)
 	var texts []string
 	for _, w := range p.Workloads {
 		key := owner(w.Namespace, w.Workload, "")
@@ -124,9 +125,9 @@ func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []stri
 			continue
 		}
 		kind, name, _ := strings.Cut(w.Workload, "/")
-		wanted, known := explain.Wanted(owners[kind+"/"+w.Namespace+"/"+name])
-		if !known || kind == "CronJob" { // its Jobs want the pods
-			wanted = have[key].all
+		wanted := have[key].all
+		if top, known := index.Workload(owners.Ref{Kind: kind, Namespace: w.Namespace, Name: name}); known && top.Speaks() {
+			wanted = top.Wanted // Of a CronJob, its Jobs want the pods.
 		}
 		if want := min(w.ReadyBefore-lost, wanted); have[key].ready < want {
 			texts = append(texts, fmt.Sprintf("%s %s/%s has %d of %d pods ready", strings.ToLower(kind), w.Namespace, name, have[key].ready, want))
@@ -173,13 +174,13 @@ func losses(p *report.TaintPlan, wave int32) map[string]int32 {
 type pods struct{ all, ready int32 }
 
 // countPods counts those of each workload.
-func countPods(snap *snapshot.Snapshot, owners explain.Owners) map[string]pods {
+func countPods(snap *snapshot.Snapshot, index *owners.Index) map[string]pods {
 	have := map[string]pods{}
 	for _, pod := range snap.Pods {
 		if pod.DeletionTimestamp != nil || snapshot.Finished(pod) {
 			continue
 		}
-		key := owner(pod.Namespace, owners.Workload(pod), pod.Name)
+		key := owner(pod.Namespace, index.Top(pod).String(), pod.Name)
 		found := have[key]
 		found.all++
 		if snapshot.Healthy(pod) {

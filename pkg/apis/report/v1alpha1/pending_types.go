@@ -79,6 +79,10 @@ type PendingItem struct {
 	// how many of them fit one after another (`-f` only).
 	Replicas    int32  `json:"replicas,omitempty"`
 	FitReplicas *int32 `json:"fitReplicas,omitempty"`
+	// PodSets are the sets of a workload with pods of several kinds, in the order in
+	// which they are placed (`-f` only). The item explains the first of them that does
+	// not fit whole.
+	PodSets []PodSetFit `json:"podSets,omitempty"`
 
 	Verdict Verdict `json:"verdict"`
 	// Message is the scheduler's own text, "0/5 nodes are available: ...".
@@ -107,6 +111,13 @@ type PendingItem struct {
 	Autoscaler []AutoscalerNote `json:"autoscaler,omitempty"`
 	// Gates are the scheduling gates that hold the pod.
 	Gates []Gate `json:"gates,omitempty"`
+}
+
+// PodSetFit says how many pods of a set fit.
+type PodSetFit struct {
+	Name        string `json:"name"`
+	Replicas    int32  `json:"replicas"`
+	FitReplicas int32  `json:"fitReplicas"`
 }
 
 // NodeVerdict is one node's answer.
