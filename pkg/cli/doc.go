@@ -8,6 +8,8 @@
 // checks them, so that a flag cannot mean two things in two plugins.
 //
 // Arguments are resolved against a snapshot, never against a server, so that a
-// live cluster and a dump give the same answer. Data goes to stdout; warnings,
+// live cluster and a dump give the same answer. The types in TYPE/NAME are those of the
+// table of workload kinds, with its short names, and so are the objects that files
+// ([ManifestReader]) hold. Data goes to stdout; warnings,
 // notes and progress go to stderr.
 package cli

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/load"
@@ -63,15 +64,23 @@ func (f *SourceFlags) Load(ctx context.Context, env Env, progress *print.Progres
 	if err != nil {
 		return nil, err
 	}
+	if err := f.Check(snap); err != nil {
+		return nil, err
+	}
+	return snap, nil
+}
+
+// Check refuses a snapshot without nodes or pods.
+func (f *SourceFlags) Check(snap *snapshot.Snapshot) error {
 	for _, missing := range snap.Missing {
 		if missing.Resource == "nodes" || missing.Resource == "pods" {
-			return nil, fmt.Errorf("%s cannot be listed in all namespaces (%s): nothing can be said without them; ask for the right to list %s", missing.Resource, missing.Why(), missing.Resource)
+			return fmt.Errorf("%s cannot be listed in all namespaces (%s): nothing can be said without them; ask for the right to list %s", missing.Resource, missing.Why(), missing.Resource)
 		}
 	}
 	if f.Offline() && len(snap.Nodes) == 0 && snap.ServerVersion == "" {
-		return nil, fmt.Errorf(`%s: holds no nodes, and without them nothing can be said; dump them too: kubectl get nodes,pods,... -A -o yaml, or kubectl why-pending snapshot`, snap.Source)
+		return fmt.Errorf(`%s: holds no nodes, and without them nothing can be said; dump them too: kubectl get nodes,pods,... -A -o yaml, or kubectl why-pending snapshot`, snap.Source)
 	}
-	return snap, nil
+	return nil
 }
 
 // LoadAny is Load for a command that has something to say without nodes or pods.
@@ -83,19 +92,28 @@ func (f *SourceFlags) LoadAny(ctx context.Context, env Env, progress *print.Prog
 		}
 		return snap, nil
 	}
-	config, err := env.Config.ToRESTConfig()
+	config, opts, err := f.options(env, progress)
 	if err != nil {
 		return nil, err
 	}
+	return load.Live(ctx, config, opts)
+}
+
+// options are the cluster, and what is loaded of it.
+func (f *SourceFlags) options(env Env, progress *print.Progress) (*rest.Config, load.Options, error) {
+	config, err := env.Config.ToRESTConfig()
+	if err != nil {
+		return nil, load.Options{}, err
+	}
 	namespace, err := f.Namespace(env)
 	if err != nil {
-		return nil, err
+		return nil, load.Options{}, err
 	}
 	kinds := f.Kinds
 	if kinds == nil {
 		kinds = schedulingKinds()
 	}
-	return load.Live(ctx, config, load.Options{
+	return config, load.Options{
 		Kinds:     kinds,
 		Extra:     f.Extra,
 		Finished:  f.Finished,
@@ -106,7 +124,7 @@ func (f *SourceFlags) LoadAny(ctx context.Context, env Env, progress *print.Prog
 		Progress: func(p load.Progress) {
 			progress.Update("Loading "+p.Resource, int(p.Done), int(p.Total))
 		},
-	})
+	}, nil
 }
 
 // schedulingKinds are the resources of all kinds but those of business groups.

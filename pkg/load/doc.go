@@ -20,4 +20,17 @@
 // A kind that may not be listed, or that the server does not have, is named in
 // Snapshot.Missing with the reason; whether an answer is possible without it is
 // for the caller to say. Any other failure fails the load.
+//
+// # Following a cluster
+//
+// Watch lists as Live does and then watches each kind from where its list ended, so that
+// a later snapshot costs what has changed, and a sort, instead of a load. A Stream is
+// asked for snapshots (Next) rather than sends them: who is slow skips those between. A
+// snapshot that was given out stays as it was; the next one is another list of the same
+// objects but for those that have changed.
+//
+// A kind whose position the server has forgotten (410 Gone) is listed again. One that may
+// be listed and not watched is listed again and again, with a note; one that may not be
+// listed is Missing until it may. What else goes wrong later does not end the stream: it
+// shows what it has, and tries again.
 package load

@@ -45,37 +45,36 @@ func (l *loader) fieldSelector(k snapshot.Kind) string {
 }
 
 // fetch sends a list request, or one for each page of Options.ChunkSize objects,
-// and returns the reduced objects. Pages that the server no longer has (it keeps
-// them for some minutes) are asked for again as one list.
-func (l *loader) fetch(ctx context.Context, k snapshot.Kind, request func() *rest.Request) ([]snapshot.Object, error) {
+// and returns the reduced objects and the list's resource version. Pages that the
+// server no longer has (it keeps them for some minutes) are asked for again as one list.
+func (l *loader) fetch(ctx context.Context, k snapshot.Kind, request func() *rest.Request) (objects []snapshot.Object, version string, err error) {
 	if l.opts.ChunkSize <= 0 || !k.Protobuf() {
-		objects, _, err := l.fetchPage(ctx, k, request(), 0)
-		return objects, err
+		objects, list, err := l.fetchPage(ctx, k, request(), 0)
+		return objects, list.ResourceVersion, err
 	}
-	var objects []snapshot.Object
 	for token := ""; ; {
 		page := request().Param("limit", strconv.FormatInt(l.opts.ChunkSize, 10))
 		if token != "" {
 			page.Param("continue", token)
 		}
-		more, next, err := l.fetchPage(ctx, k, page, len(objects))
+		more, list, err := l.fetchPage(ctx, k, page, len(objects))
 		if apierrors.IsResourceExpired(err) && token != "" {
-			objects, _, err = l.fetchPage(ctx, k, request(), 0)
-			return objects, err
+			objects, list, err = l.fetchPage(ctx, k, request(), 0)
+			return objects, list.ResourceVersion, err
 		}
-		if objects = append(objects, more...); err != nil || next == "" {
-			return objects, err
+		if objects = append(objects, more...); err != nil || list.Continue == "" {
+			return objects, list.ResourceVersion, err
 		}
-		token = next
+		token = list.Continue
 	}
 }
 
-// fetchPage sends one request, after so many objects of earlier ones. next is the
-// token of the page after it.
-func (l *loader) fetchPage(ctx context.Context, k snapshot.Kind, request *rest.Request, before int) (objects []snapshot.Object, next string, err error) {
+// fetchPage sends one request, after so many objects of earlier ones. list says where
+// the next page is, and what the list is a list of.
+func (l *loader) fetchPage(ctx context.Context, k snapshot.Kind, request *rest.Request, before int) (objects []snapshot.Object, list metav1.ListMeta, err error) {
 	body, err := request.Stream(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, list, err
 	}
 	defer body.Close()
 	var replicas sharer
@@ -87,7 +86,7 @@ func (l *loader) fetchPage(ctx context.Context, k snapshot.Kind, request *rest.R
 		l.arrived(k, before+len(objects))
 	}
 	if k.Protobuf() {
-		next, err = readProtobuf(body, func(data []byte) error {
+		list, err = readProtobuf(body, func(data []byte) error {
 			o := k.New()
 			if err := o.(unmarshaler).Unmarshal(data); err != nil {
 				return err
@@ -96,12 +95,12 @@ func (l *loader) fetchPage(ctx context.Context, k snapshot.Kind, request *rest.R
 			return nil
 		})
 	} else {
-		err = readJSON(body, k, add)
+		list, err = readJSON(body, k, add)
 	}
 	if err != nil && ctx.Err() != nil {
-		return nil, "", ctx.Err()
+		return nil, list, ctx.Err()
 	}
-	return objects, next, err
+	return objects, list, err
 }
 
 // arrived reports progress every so many objects.
@@ -132,28 +131,27 @@ const maxItem = 64 << 20
 
 // readProtobuf reads a list as the API server encodes it (a magic number, then a
 // runtime.Unknown whose raw bytes are the list) and calls item with the bytes of
-// each item, which are valid during the call only. It returns the token of the
-// list's next page.
-func readProtobuf(body io.Reader, item func(data []byte) error) (next string, err error) {
+// each item, which are valid during the call only. It returns the list's metadata.
+func readProtobuf(body io.Reader, item func(data []byte) error) (meta metav1.ListMeta, err error) {
 	r := &wireReader{Reader: bufio.NewReaderSize(body, 1<<16)}
 	var magic [4]byte
 	if _, err := io.ReadFull(r, magic[:]); err != nil {
-		return "", explain(err)
+		return meta, explain(err)
 	}
 	if string(magic[:]) != "k8s\x00" {
-		return "", errors.New("expected a protobuf list, found another encoding: is there a proxy before the API server?")
+		return meta, errors.New("expected a protobuf list, found another encoding: is there a proxy before the API server?")
 	}
 	_, length, err := r.find(math.MaxInt64, unknownRaw)
 	if err != nil {
-		return "", explain(err) // even an empty list has its metadata
+		return meta, explain(err) // even an empty list has its metadata
 	}
 	rest := &io.LimitedReader{R: r, N: length}
 	list := &wireReader{Reader: bufio.NewReader(rest)}
-	next, err = list.items(item)
+	meta, err = list.items(item)
 	if err == nil && rest.N > 0 {
 		err = explain(io.ErrUnexpectedEOF)
 	}
-	return next, err
+	return meta, err
 }
 
 // explain names the end of a response that ends too early.
@@ -170,34 +168,31 @@ type wireReader struct {
 	buffer []byte
 }
 
-// items calls item for each item of a list, and returns the metadata's continue
-// token.
-func (r *wireReader) items(item func(data []byte) error) (next string, err error) {
+// items calls item for each item of a list, and returns the list's metadata.
+func (r *wireReader) items(item func(data []byte) error) (meta metav1.ListMeta, err error) {
 	for n := 0; ; {
 		field, length, err := r.find(maxItem, listMetadata, listItems)
 		if errors.Is(err, io.EOF) {
-			return next, nil
+			return meta, nil
 		}
 		if err != nil {
-			return "", err
+			return meta, err
 		}
 		if length > int64(cap(r.buffer)) {
 			r.buffer = make([]byte, length)
 		}
 		data := r.buffer[:length]
 		if _, err := io.ReadFull(r, data); err != nil {
-			return "", explain(err)
+			return meta, explain(err)
 		}
 		if field == listMetadata {
-			var meta metav1.ListMeta
 			if err := meta.Unmarshal(data); err != nil {
-				return "", fmt.Errorf("the list's metadata: %w", err)
+				return meta, fmt.Errorf("the list's metadata: %w", err)
 			}
-			next = meta.Continue
 			continue
 		}
 		if err := item(data); err != nil {
-			return "", fmt.Errorf("item %d: %w", n, err)
+			return meta, fmt.Errorf("item %d: %w", n, err)
 		}
 		n++
 	}
@@ -241,17 +236,20 @@ func (r *wireReader) find(longest uint64, numbers ...protowire.Number) (field pr
 }
 
 // readJSON reads the list of a custom resource.
-func readJSON(body io.Reader, k snapshot.Kind, add func(snapshot.Object)) error {
-	var list struct{ Items []json.RawMessage }
+func readJSON(body io.Reader, k snapshot.Kind, add func(snapshot.Object)) (metav1.ListMeta, error) {
+	var list struct {
+		Metadata metav1.ListMeta
+		Items    []json.RawMessage
+	}
 	if err := json.NewDecoder(body).Decode(&list); err != nil {
-		return explain(err)
+		return list.Metadata, explain(err)
 	}
 	for i, data := range list.Items {
 		o := k.New()
 		if err := json.Unmarshal(data, o); err != nil {
-			return fmt.Errorf("item %d: %w", i, err)
+			return list.Metadata, fmt.Errorf("item %d: %w", i, err)
 		}
 		add(o)
 	}
-	return nil
+	return list.Metadata, nil
 }

@@ -53,22 +53,13 @@ type Progress struct {
 // Live takes a snapshot of the cluster that config reaches. It ends early, with
 // the context's error, when ctx is cancelled.
 func Live(ctx context.Context, config *rest.Config, opts Options) (*snapshot.Snapshot, error) {
-	client, err := newClient(config)
+	l, err := newLoader(config, opts)
 	if err != nil {
 		return nil, err
 	}
-	now := opts.Now
-	if now == nil {
-		now = time.Now
-	}
-	l := &loader{client: client, opts: opts, total: map[string]int64{}, snap: &snapshot.Snapshot{
-		Source:  opts.Source,
-		TakenAt: metav1.NewTime(now().UTC().Truncate(time.Second)),
-	}}
 	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
-	l.snap.Sort()
 	return l.snap, nil
 }
 
@@ -87,9 +78,34 @@ type loader struct {
 	client rest.Interface
 	opts   Options
 
-	mu    sync.Mutex
-	snap  *snapshot.Snapshot
-	total map[string]int64 // estimates, by resource
+	mu     sync.Mutex
+	snap   *snapshot.Snapshot
+	total  map[string]int64     // estimates, by resource
+	listed map[string]*position // where lists ended, by Kind.GroupResource
+}
+
+func newLoader(config *rest.Config, opts Options) (*loader, error) {
+	client, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	l := &loader{client: client, opts: opts}
+	return l.again(), nil
+}
+
+// again is a loader of the same that has loaded nothing.
+func (l *loader) again() *loader {
+	return &loader{
+		client: l.client, opts: l.opts, total: map[string]int64{}, listed: map[string]*position{},
+		snap: &snapshot.Snapshot{Source: l.opts.Source, TakenAt: l.now()},
+	}
+}
+
+func (l *loader) now() metav1.Time {
+	return metav1.NewTime(l.opts.Now().UTC().Truncate(time.Second))
 }
 
 func (l *loader) load(ctx context.Context) error {
@@ -99,7 +115,11 @@ func (l *loader) load(ctx context.Context) error {
 		group.Go(func() error { return l.loadKind(ctx, k) })
 		group.Go(func() error { l.estimate(ctx, k); return nil })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	l.snap.Sort()
+	return nil
 }
 
 // kinds are what the options ask for.
@@ -191,12 +211,13 @@ func (l *loader) listVersions(ctx context.Context, k snapshot.Kind, namespace st
 
 // list lists k in one version, in one namespace or (empty) in all.
 func (l *loader) list(ctx context.Context, k snapshot.Kind, version, namespace string) error {
-	objects, err := l.fetch(ctx, k, func() *rest.Request { return l.request(k, version, namespace) })
+	objects, resourceVersion, err := l.fetch(ctx, k, func() *rest.Request { return l.request(k, version, namespace) })
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.listed[k.GroupResource()] = &position{version, namespace, resourceVersion}
 	for _, o := range objects {
 		k.Append(l.snap, o)
 	}

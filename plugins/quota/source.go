@@ -46,18 +46,53 @@ func (f *sourceFlags) kinds() (*workload.Kinds, error) {
 // load reads the cluster or the dump: the groups, the workloads, and these further
 // resources ("events"). What could not be seen is told on stderr.
 func (f *sourceFlags) load(ctx context.Context, env cli.Env, resources ...string) (*state.State, error) {
-	kinds, err := f.kinds()
+	kinds, err := f.choose(resources)
 	if err != nil {
 		return nil, err
 	}
-	known, further := state.Resources(kinds)
-	f.Kinds, f.Extra = append(resources, known...), further
 	groups, err := f.fetch(ctx, env, kinds)
 	if err != nil {
 		return nil, err
 	}
 	cli.Warn(env.ErrOut, notes(groups))
 	return groups, nil
+}
+
+// watch reads the cluster as load does and watches it: next returns it as it is and,
+// at each later call, when groups have changed.
+func (f *sourceFlags) watch(ctx context.Context, env cli.Env, resources ...string) (next func(context.Context) (*state.State, error), err error) {
+	kinds, err := f.choose(resources)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := f.Watch(ctx, env, stowagev1alpha1.BizGroupResourceQuotaResource)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (*state.State, error) {
+		snap, err := changes.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		groups, err := read(snap, kinds)
+		if err != nil {
+			return nil, err
+		}
+		cli.Warn(env.ErrOut, notes(groups))
+		return groups, nil
+	}, nil
+}
+
+// choose chooses what is loaded: the groups, the workloads, and these further
+// resources. It returns the kinds of workloads.
+func (f *sourceFlags) choose(resources []string) (*workload.Kinds, error) {
+	kinds, err := f.kinds()
+	if err != nil {
+		return nil, err
+	}
+	known, further := state.Resources(kinds)
+	f.Kinds, f.Extra = append(resources, known...), further
+	return kinds, nil
 }
 
 // loadGroups reads the groups alone.
@@ -73,6 +108,11 @@ func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Ki
 	if err != nil {
 		return nil, err
 	}
+	return read(snap, kinds)
+}
+
+// read reads a snapshot, unless nobody may see the groups of its cluster.
+func read(snap *snapshot.Snapshot, kinds *workload.Kinds) (*state.State, error) {
 	for _, missing := range snap.Unknown() {
 		if missing.Resource == groupResource {
 			return nil, fmt.Errorf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, missing.Why())

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -108,23 +107,31 @@ func (o *treeOptions) Run(ctx context.Context) error {
 	if o.watch {
 		return o.follow(ctx)
 	}
-	report, now, err := o.ask(ctx)
+	groups, err := o.source.load(ctx, o.Env, "resourcequotas")
 	if err != nil {
 		return err
 	}
-	return o.print(report, now)
+	report, err := o.report(groups)
+	if err != nil {
+		return err
+	}
+	return o.print(report, groups.Now)
 }
 
 // follow prints the tree, and then the groups that are new or different whenever
 // groups change, until the context ends.
 func (o *treeOptions) follow(ctx context.Context) error {
-	changes, err := cli.Changes(ctx, o.Env, groupsResource())
+	next, err := o.source.watch(ctx, o.Env, "resourcequotas")
 	if err != nil {
 		return err
 	}
 	var seen []reportv1alpha1.QuotaTreeItem
 	for first := true; ; first = false {
-		report, now, err := o.ask(ctx)
+		groups, err := next(ctx)
+		if err != nil {
+			return err
+		}
+		report, err := o.report(groups)
 		if err != nil {
 			return err
 		}
@@ -134,14 +141,11 @@ func (o *treeOptions) follow(ctx context.Context) error {
 			o.output.NoHeaders = true
 		}
 		if first || len(report.Items) > 0 {
-			if err := o.print(report, now); err != nil {
+			if err := o.print(report, groups.Now); err != nil {
 				return err
 			}
 		}
 		seen = items
-		if err := changes.Wait(ctx); err != nil {
-			return err
-		}
 	}
 }
 
@@ -160,16 +164,6 @@ func changed(before, after []reportv1alpha1.QuotaTreeItem) []reportv1alpha1.Quot
 		}
 	}
 	return items
-}
-
-// ask loads the cluster or the dump and reports its tree as of now.
-func (o *treeOptions) ask(ctx context.Context) (report *reportv1alpha1.QuotaTree, now time.Time, err error) {
-	groups, err := o.source.load(ctx, o.Env, "resourcequotas")
-	if err != nil {
-		return nil, now, err
-	}
-	report, err = o.report(groups)
-	return report, groups.Now, err
 }
 
 func (o *treeOptions) report(groups *state.State) (*reportv1alpha1.QuotaTree, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/resource"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/util/templates"
@@ -207,20 +208,27 @@ type answer struct {
 
 // ask loads the cluster or the dump, and explains what was asked about.
 func (o *Options) ask(ctx context.Context) (*answer, error) {
-	progress := o.Progress()
-	defer progress.Clear()
 	files, err := o.readManifests() // a mistake in a file is told before a cluster is loaded
 	if err != nil {
 		return nil, err
 	}
+	progress := o.Progress()
 	snap, err := o.Source.Load(ctx, o.Env, progress)
+	progress.Clear()
 	if err != nil {
 		return nil, err
 	}
 	if snap, err = snap.With(files.along...); err != nil {
 		return nil, err
 	}
-	question, err := o.question(ctx, snap, files.planned)
+	return o.explain(ctx, snap, files.planned)
+}
+
+// explain explains what was asked about: what files planned, or else the arguments'.
+func (o *Options) explain(ctx context.Context, snap *snapshot.Snapshot, planned []runtime.Object) (*answer, error) {
+	progress := o.Progress()
+	defer progress.Clear()
+	question, err := o.question(ctx, snap, planned)
 	if err != nil {
 		return nil, err
 	}

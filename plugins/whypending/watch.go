@@ -8,20 +8,27 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/cli"
 )
 
 // watch answers, and answers again whenever the cluster changes; then it prints
 // the items that are new or different, and says on stderr which ones are gone.
 // It ends with the context.
 func (o *Options) watch(ctx context.Context) error {
-	changes, err := cli.Changes(ctx, o.Env)
+	// What makes or breaks a place for a pod.
+	changes, err := o.Source.Watch(ctx, o.Env, "pods", "nodes", "persistentvolumeclaims", "resourcequotas")
 	if err != nil {
 		return err
 	}
 	var seen []report.PendingItem
 	for first := true; ; first = false {
-		answer, err := o.ask(ctx)
+		snap, err := changes.Next(ctx)
+		if err == nil {
+			err = o.Source.Check(snap)
+		}
+		if err != nil {
+			return err
+		}
+		answer, err := o.explain(ctx, snap, nil)
 		if err != nil {
 			return err
 		}
@@ -38,9 +45,6 @@ func (o *Options) watch(ctx context.Context) error {
 			}
 		}
 		seen = items
-		if err := changes.Wait(ctx); err != nil {
-			return err
-		}
 	}
 }
 
