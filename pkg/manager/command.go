@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/stowage-dev/stowage/pkg/install"
+	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -99,7 +100,7 @@ func NewOptions(env Env) *Options {
 		RenewDeadline:  10 * time.Second,
 		RetryPeriod:    2 * time.Second,
 		Authorize:      true,
-		ReservationTTL: time.Minute,
+		ReservationTTL: quota.DefaultReservationTTL,
 		Resync:         5 * time.Minute,
 		Drain:          10 * time.Second,
 		Log:            LogOptions{Format: LogText},

@@ -24,6 +24,7 @@ import (
 	quotacontroller "github.com/stowage-dev/stowage/pkg/controller/quota"
 	"github.com/stowage-dev/stowage/pkg/install"
 	admission "github.com/stowage-dev/stowage/pkg/webhook"
+	quotawebhook "github.com/stowage-dev/stowage/pkg/webhook/quota"
 )
 
 // shutdownTimeout is how long what is in flight may take after draining. The
@@ -83,9 +84,9 @@ func (o *Options) register(i *instance) error {
 	if o.pathPrefix() == "" {
 		i.mgr.GetLogger().Info("the webhooks answer whoever reaches them: there is no --webhook-token-file")
 	}
-	if err := admission.Register(i.mgr, admission.Options{
+	frame := admission.New(i.mgr, admission.Options{PathPrefix: o.pathPrefix(), Clock: o.Clock})
+	if err := quotawebhook.Register(i.mgr, frame, quotawebhook.Options{
 		Kinds: o.kinds, Owners: view, Nodes: view.Nodes, Authorize: o.Authorize, ReservationTTL: o.ReservationTTL, Clock: o.Clock,
-		PathPrefix: o.pathPrefix(),
 	}); err != nil {
 		return err
 	}

@@ -1,10 +1,16 @@
 package quota
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 )
+
+// DefaultReservationTTL is for how long a request may be under way: kube-apiserver's
+// --request-timeout. What was reserved for it is kept that long.
+const DefaultReservationTTL = 60 * time.Second
 
 // Case is a request about which everything is known but what its group has left. Not
 // safe for concurrent use.

@@ -10,51 +10,32 @@ import (
 	"golang.org/x/sync/singleflight"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
-// How long an answer of the API server's about a right holds, and how many are held.
 const (
-	useTTL        = 10 * time.Second
-	controllerTTL = 30 * time.Second
 	heldAnswers   = 8192
 	reviewTimeout = 3 * time.Second
 )
 
-// access asks the API server what a requester may do, by SubjectAccessReview, and
+// Access asks the API server what a requester may do, by SubjectAccessReview, and
 // remembers the answer for a while. Safe for concurrent use.
-type access struct {
+type Access struct {
 	client  client.Client
 	answers *cache.LRUExpireCache
 	asking  singleflight.Group
 }
 
-func newAccess(c client.Client, clock clock.PassiveClock) *access {
-	return &access{client: c, answers: cache.NewLRUExpireCacheWithClock(heldAnswers, clock)}
+// NewAccess returns an Access that asks by c, and forgets by the clock.
+func NewAccess(c client.Client, clock clock.PassiveClock) *Access {
+	return &Access{client: c, answers: cache.NewLRUExpireCacheWithClock(heldAnswers, clock)}
 }
 
-// mayUse says whether the user may use the named group: RBAC's verb "use".
-func (a *access) mayUse(ctx context.Context, user authenticationv1.UserInfo, group string) (bool, error) {
-	return a.may(ctx, user, useTTL, authorizationv1.ResourceAttributes{
-		Verb: "use", Group: stowagev1alpha1.GroupName, Version: stowagev1alpha1.GroupVersion.Version,
-		Resource: stowagev1alpha1.BizGroupResourceQuotaResource, Name: group,
-	})
-}
-
-// controls says whether the user is the controller of the kind: who may update the
-// status of its objects in all namespaces, which no right within one's own gives.
-func (a *access) controls(ctx context.Context, user authenticationv1.UserInfo, kind *workload.Kind) (bool, error) {
-	return a.may(ctx, user, controllerTTL, authorizationv1.ResourceAttributes{
-		Verb: "update", Group: kind.Group, Version: kind.Version, Resource: kind.Resource, Subresource: "status",
-	})
-}
-
-func (a *access) may(ctx context.Context, user authenticationv1.UserInfo, ttl time.Duration, what authorizationv1.ResourceAttributes) (bool, error) {
+// May says whether the user may do what the attributes say. An answer holds for ttl.
+func (a *Access) May(ctx context.Context, user authenticationv1.UserInfo, ttl time.Duration, what authorizationv1.ResourceAttributes) (bool, error) {
 	key := answerKey(user, what)
 	if allowed, ok := a.answers.Get(key); ok {
 		return allowed.(bool), nil
@@ -94,4 +75,9 @@ func extra(user authenticationv1.UserInfo) map[string]authorizationv1.ExtraValue
 		out[key] = authorizationv1.ExtraValue(values)
 	}
 	return out
+}
+
+// IsClusterController says whether the user is a part of the control plane.
+func IsClusterController(user authenticationv1.UserInfo) bool {
+	return user.Username == "system:kube-controller-manager" || slices.Contains(user.Groups, "system:serviceaccounts:"+metav1.NamespaceSystem)
 }

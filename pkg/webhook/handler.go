@@ -5,26 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
-
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
-// decide judges a request; nil where quota has nothing to say about it. Errors are
-// badRequest, or say why the request could not be judged in time.
-type decide func(context.Context, *admission.Request) (*reportv1alpha1.QuotaCheck, error)
+// Decide answers a request; nil where the room has nothing to say about it. Errors are
+// BadRequest, or say why the request could not be answered in time.
+type Decide func(context.Context, *admission.Request) (*Answer, error)
 
-// badRequest is an error in what was sent, which trying again does not mend.
-type badRequest struct{ error }
+// Answer is a room's answer to a request.
+type Answer struct {
+	Allowed bool
+	// Reasons are a refusal's, a line each.
+	Reasons []string
+	// Warnings are told to the requester, allowed or not.
+	Warnings []string
+	// Log are keys and values that say in the log what a refusal is about.
+	Log []any
+}
 
-// handler makes responses, metrics and logs of decisions.
+// handler makes responses, metrics and logs of a room's answers.
 type handler struct {
-	decide decide
+	room   string
+	decide Decide
 	meters *meters
 }
 
@@ -33,14 +41,14 @@ func (h handler) Handle(ctx context.Context, req admission.Request) admission.Re
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, timeout(ctx))
 	defer cancel()
-	check, err := h.decide(ctx, &req)
-	response, verdict := respond(check, err)
+	answer, err := h.decide(ctx, &req)
+	response, verdict := h.respond(answer, err)
 	resource := resourceOf(&req)
 	h.meters.admissions.WithLabelValues(resource, string(req.Operation), verdict).Inc()
 	h.meters.duration.WithLabelValues(resource).Observe(time.Since(start).Seconds())
 	switch log := logf.FromContext(ctx); verdict {
 	case verdictRefused:
-		log.Info("refused", "operation", req.Operation, "group", check.Group, "reasons", check.Reasons)
+		log.Info("refused", slices.Concat([]any{"operation", req.Operation}, answer.Log, []any{"reasons", answer.Reasons})...)
 	case verdictError:
 		log.Info("not judged", "operation", req.Operation, "reason", err.Error())
 	}
@@ -64,25 +72,25 @@ func resourceOf(req *admission.Request) string {
 // Clients built on client-go do so by themselves.
 const retryAfter = 1
 
-// respond is the response to a decision, and what to count it as.
-func respond(check *reportv1alpha1.QuotaCheck, err error) (response admission.Response, verdict string) {
-	if bad := (badRequest{}); errors.As(err, &bad) {
+// respond is the response to an answer, and what to count it as.
+func (h handler) respond(answer *Answer, err error) (response admission.Response, verdict string) {
+	if bad := (BadRequest{}); errors.As(err, &bad) {
 		response = admission.Errored(http.StatusBadRequest, err)
 		response.Result.Reason = metav1.StatusReasonBadRequest
 		return response, verdictError
 	}
 	switch {
 	case err != nil:
-		response = admission.Errored(http.StatusServiceUnavailable, fmt.Errorf("quota cannot be judged now: %w: try again", err))
+		response = admission.Errored(http.StatusServiceUnavailable, fmt.Errorf("%s cannot be judged now: %w: try again", h.room, err))
 		response.Result.Reason = metav1.StatusReasonServiceUnavailable
 		response.Result.Details = &metav1.StatusDetails{RetryAfterSeconds: retryAfter}
 		return response, verdictError
-	case check == nil:
+	case answer == nil:
 		return admission.Allowed(""), verdictSkipped
-	case !check.Allowed:
-		return admission.Denied(quota.Text(check)).WithWarnings(check.Warnings...), verdictRefused
+	case !answer.Allowed:
+		return admission.Denied(strings.Join(answer.Reasons, "\n")).WithWarnings(answer.Warnings...), verdictRefused
 	}
-	return admission.Allowed("").WithWarnings(check.Warnings...), verdictAllowed
+	return admission.Allowed("").WithWarnings(answer.Warnings...), verdictAllowed
 }
 
 // timeoutKey is the context's key of how long the API server waits for the answer.

@@ -1,4 +1,4 @@
-package webhook
+package quota
 
 import (
 	"context"
@@ -34,6 +34,7 @@ import (
 	quotacontroller "github.com/stowage-dev/stowage/pkg/controller/quota"
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
 	"github.com/stowage-dev/stowage/test/lab"
 )
@@ -74,7 +75,7 @@ func serve(t *testing.T, opts Options) client.WithWatch {
 		t.Fatal(err)
 	}
 	opts.Kinds, opts.Owners, opts.Nodes = workload.Default(), view, view.Nodes
-	if err := Register(mgr, opts); err != nil {
+	if err := Register(mgr, webhook.New(mgr, webhook.Options{}), opts); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -1,12 +1,12 @@
-package webhook
+package quota
 
 import (
 	"context"
 	"fmt"
-	"slices"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,8 +16,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// How long an answer of the API server's about a right holds.
+const (
+	useTTL        = 10 * time.Second
+	controllerTTL = 30 * time.Second
 )
 
 // questions answers what package quota's judge asks about one request.
@@ -72,12 +80,15 @@ func (q questions) MayCharge(ctx context.Context, w *workload.Workload) (quota.A
 	if !q.Authorize {
 		return quota.Yes, nil
 	}
-	if isClusterController(q.req.UserInfo) {
+	if webhook.IsClusterController(q.req.UserInfo) {
 		if acts, err := q.actsForOthers(ctx, w); acts || err != nil {
 			return answer(acts), err
 		}
 	}
-	may, err := q.access.mayUse(ctx, q.req.UserInfo, w.Group)
+	may, err := q.access.May(ctx, q.req.UserInfo, useTTL, authorizationv1.ResourceAttributes{
+		Verb: "use", Group: stowagev1alpha1.GroupName, Version: stowagev1alpha1.GroupVersion.Version,
+		Resource: stowagev1alpha1.BizGroupResourceQuotaResource, Name: w.Group,
+	})
 	return answer(may), err
 }
 
@@ -109,14 +120,12 @@ func (q questions) actsForOthers(ctx context.Context, w *workload.Workload) (boo
 	return owner.Group == w.Group, nil
 }
 
-// isClusterController says whether the user is a part of the control plane.
-func isClusterController(user authenticationv1.UserInfo) bool {
-	return user.Username == "system:kube-controller-manager" || slices.Contains(user.Groups, "system:serviceaccounts:"+metav1.NamespaceSystem)
-}
-
-// Controls implements quota.Questions.
+// Controls implements quota.Questions: the controller of a kind may update the status of
+// its objects in all namespaces, which no right within one's own gives.
 func (q questions) Controls(ctx context.Context, kind *workload.Kind) (bool, error) {
-	return q.access.controls(ctx, q.req.UserInfo, kind)
+	return q.access.May(ctx, q.req.UserInfo, controllerTTL, authorizationv1.ResourceAttributes{
+		Verb: "update", Group: kind.Group, Version: kind.Version, Resource: kind.Resource, Subresource: "status",
+	})
 }
 
 // readObject reads an object of the kind live; nil where it is not there, or where

@@ -1,4 +1,4 @@
-package webhook
+package quota
 
 import (
 	"context"
@@ -8,14 +8,13 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
-	kjson "sigs.k8s.io/json"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -26,8 +25,8 @@ func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1a
 		return nil, nil
 	}
 	var before, after autoscalingv1.Scale
-	if err := errors.Join(decodeInto(req.OldObject, "oldObject", &before), decodeInto(req.Object, "object", &after)); err != nil {
-		return nil, badRequest{err}
+	if err := errors.Join(webhook.DecodeInto(req.OldObject, "oldObject", &before), webhook.DecodeInto(req.Object, "object", &after)); err != nil {
+		return nil, err
 	}
 	if after.Spec.Replicas <= before.Spec.Replicas {
 		return nil, nil
@@ -59,7 +58,7 @@ func (d *decider) resized(ctx context.Context, kind *workload.Kind, name types.N
 		change.New, err = at(kind, obj, path, &to)
 	}
 	if err != nil {
-		return nil, badRequest{fmt.Errorf("%s/%s/%s: %w", name.Namespace, kind.Singular(), name.Name, err)}
+		return nil, webhook.BadRequest{Err: fmt.Errorf("%s/%s/%s: %w", name.Namespace, kind.Singular(), name.Name, err)}
 	}
 	return change, nil
 }
@@ -72,12 +71,4 @@ func at(kind *workload.Kind, obj *unstructured.Unstructured, path []string, repl
 		}
 	}
 	return kind.Read(obj)
-}
-
-// decodeInto decodes an object of the request; field names it in errors.
-func decodeInto(raw runtime.RawExtension, field string, into any) error {
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw.Raw, into); err != nil {
-		return fmt.Errorf("request.%s: %w", field, err)
-	}
-	return nil
 }

@@ -1,14 +1,12 @@
-package webhook
+package quota
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -24,10 +22,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -38,7 +36,7 @@ func newDecider(c client.Client, opts Options) *decider {
 	return &decider{
 		Options: opts,
 		ledger:  newLedger(newGroups(), c, c.Status(), newMeters()),
-		access:  newAccess(c, clock.RealClock{}),
+		access:  webhook.NewAccess(c, clock.RealClock{}),
 		cache:   c,
 		live:    c,
 	}
@@ -263,37 +261,6 @@ type owners map[types.UID]*workload.Workload
 
 func (o owners) Lookup(uid types.UID) *workload.Workload { return o[uid] }
 
-func TestRespond(t *testing.T) {
-	for name, test := range map[string]struct {
-		check   *reportv1alpha1.QuotaCheck
-		err     error
-		verdict string
-		want    metav1.Status
-	}{
-		"nothing to say": {nil, nil, verdictSkipped, metav1.Status{Code: http.StatusOK}},
-		"allowed":        {&reportv1alpha1.QuotaCheck{Allowed: true}, nil, verdictAllowed, metav1.Status{Code: http.StatusOK}},
-		"refused": {&reportv1alpha1.QuotaCheck{Reasons: []string{"group a: b", "group a: c"}}, nil, verdictRefused,
-			metav1.Status{Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: "group a: b\ngroup a: c"}},
-		"wrong": {nil, badRequest{errors.New("spec.replicas: expected a number")}, verdictError,
-			metav1.Status{Code: http.StatusBadRequest, Reason: metav1.StatusReasonBadRequest, Message: "spec.replicas: expected a number"}},
-		"not in time": {nil, errors.New("group a: is not counted yet by the controller"), verdictError,
-			metav1.Status{
-				Code: http.StatusServiceUnavailable, Reason: metav1.StatusReasonServiceUnavailable, Details: &metav1.StatusDetails{RetryAfterSeconds: 1},
-				Message: "quota cannot be judged now: group a: is not counted yet by the controller: try again",
-			}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			response, verdict := respond(test.check, test.err)
-			if verdict != test.verdict || response.Allowed != (test.want.Code == http.StatusOK) {
-				t.Errorf("verdict %s, allowed %v, want %s", verdict, response.Allowed, test.verdict)
-			}
-			if diff := cmp.Diff(&test.want, response.Result); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
 func TestUnreadable(t *testing.T) {
 	d := newDecider(newClient(t, install.Endpoint{}), Options{})
 	for name, test := range map[string]struct {
@@ -312,7 +279,7 @@ func TestUnreadable(t *testing.T) {
 			req := ask(t, test.resource, nil, &corev1.Pod{})
 			req.Object.Raw = []byte(test.object)
 			_, err := test.decide(t.Context(), req)
-			if bad := (badRequest{}); !errors.As(err, &bad) || !strings.Contains(err.Error(), test.want) {
+			if bad := (webhook.BadRequest{}); !errors.As(err, &bad) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want a bad request that says %q", err, test.want)
 			}
 		})

@@ -1,4 +1,4 @@
-package webhook
+package quota
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -29,12 +30,12 @@ type horizontal struct {
 // and so it may be admitted when that cannot be said.
 func (d *decider) autoscaler(ctx context.Context, req *admission.Request) (*reportv1alpha1.QuotaCheck, error) {
 	var before, after horizontal
-	if err := decodeInto(req.Object, "object", &after); err != nil {
-		return nil, badRequest{err}
+	if err := webhook.DecodeInto(req.Object, "object", &after); err != nil {
+		return nil, err
 	}
 	if req.Operation == admissionv1.Update {
-		if err := decodeInto(req.OldObject, "oldObject", &before); err != nil {
-			return nil, badRequest{err}
+		if err := webhook.DecodeInto(req.OldObject, "oldObject", &before); err != nil {
+			return nil, err
 		}
 	}
 	target := after.Spec.ScaleTargetRef

@@ -1,41 +1,40 @@
-package webhook
+package quota
 
 import (
 	"context"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
-	kjson "sigs.k8s.io/json"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 )
 
 // decider judges admission requests.
 type decider struct {
 	Options
 	ledger *ledger
-	access *access
+	access *webhook.Access
 	cache  client.Reader // of namespaces' metadata
 	live   client.Reader
 }
 
-// decode decodes an object of the request; field names it in errors.
-func decode(raw runtime.RawExtension, field string) (*unstructured.Unstructured, error) {
-	obj := &unstructured.Unstructured{}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw.Raw, &obj.Object); err != nil {
-		return nil, badRequest{fmt.Errorf("request.%s: expected an object: %w", field, err)}
+// decide judges a request; nil where quota has nothing to say about it.
+type decide func(context.Context, *admission.Request) (*reportv1alpha1.QuotaCheck, error)
+
+// answered is decide as the frame has it.
+func (decide decide) answered(ctx context.Context, req *admission.Request) (*webhook.Answer, error) {
+	check, err := decide(ctx, req)
+	if check == nil || err != nil {
+		return nil, err
 	}
-	if obj.Object == nil {
-		return nil, badRequest{fmt.Errorf("request.%s: expected an object, found none", field)}
-	}
-	return obj, nil
+	return &webhook.Answer{
+		Allowed: check.Allowed, Reasons: check.Reasons, Warnings: check.Warnings, Log: []any{"group", check.Group},
+	}, nil
 }
 
 // byGroup answers with a case's verdict by the state of its group, in which what the
@@ -60,13 +59,11 @@ func (d *decider) byGroup(ctx context.Context, req *admission.Request, c *quota.
 // reserve judges by a state of the group, in which what is needed is reserved unless the
 // request is a dry run.
 func (d *decider) reserve(ctx context.Context, req *admission.Request, group string, subject subject, judge judge) (*reportv1alpha1.QuotaCheck, error) {
-	if isDryRun(req) {
+	if webhook.IsDryRun(req) {
 		return d.ledger.judgeLive(ctx, group, judge)
 	}
 	return d.ledger.charge(ctx, group, subject, judge)
 }
-
-func isDryRun(req *admission.Request) bool { return req.DryRun != nil && *req.DryRun }
 
 func (d *decider) reservation(req *admission.Request, object stowagev1alpha1.ObjectReference, base string, amounts corev1.ResourceList) *stowagev1alpha1.Reservation {
 	return &stowagev1alpha1.Reservation{

@@ -1,4 +1,4 @@
-package webhook
+package quota
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 )
 
 // group judges a change of the tree. Changes of one group follow each other by its
@@ -25,16 +26,16 @@ func (d *decider) group(ctx context.Context, req *admission.Request) (*reportv1a
 	var before, after *quota.Group
 	if req.Operation != admissionv1.Create {
 		before = &quota.Group{}
-		if err := decodeInto(req.OldObject, "oldObject", before); err != nil {
-			return nil, badRequest{err}
+		if err := webhook.DecodeInto(req.OldObject, "oldObject", before); err != nil {
+			return nil, err
 		}
 	}
 	if req.Operation == admissionv1.Delete {
 		return d.deleteGroup(ctx, before)
 	}
 	after = &quota.Group{}
-	if err := decodeInto(req.Object, "object", after); err != nil {
-		return nil, badRequest{err}
+	if err := webhook.DecodeInto(req.Object, "object", after); err != nil {
+		return nil, err
 	}
 	if before != nil && equality.Semantic.DeepEqual(before.Spec, after.Spec) {
 		return nil, nil

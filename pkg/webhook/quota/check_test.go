@@ -1,4 +1,4 @@
-package webhook
+package quota
 
 import (
 	"context"
@@ -59,9 +59,9 @@ func TestCheckSaysTheSame(t *testing.T) {
 	d := newDecider(c, Options{Authorize: true})
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			webhook := test.decide(t, d)
+			admission := test.decide(t, d)
 			check := test.check(t)
-			for _, verdict := range []*reportv1alpha1.QuotaCheck{webhook, check} {
+			for _, verdict := range []*reportv1alpha1.QuotaCheck{admission, check} {
 				if text := quota.Text(verdict); verdict.Allowed != (test.refused == "") || !strings.Contains(text, test.refused) {
 					t.Errorf("reasons %q, want %q", text, test.refused)
 				}
@@ -69,7 +69,7 @@ func TestCheckSaysTheSame(t *testing.T) {
 					t.Errorf("warnings %q, want %q", text, test.warned)
 				}
 			}
-			if diff := cmp.Diff(webhook, check, cmpopts.EquateEmpty(),
+			if diff := cmp.Diff(admission, check, cmpopts.EquateEmpty(),
 				cmpopts.IgnoreFields(reportv1alpha1.QuotaCheck{}, "TypeMeta", "Object", "Group"), cmp.Comparer(sameQuantity)); diff != "" {
 				t.Errorf("- is the webhook, + is the check:\n%s", diff)
 			}

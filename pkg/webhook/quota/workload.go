@@ -1,4 +1,4 @@
-package webhook
+package quota
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -30,7 +31,7 @@ func (d *decider) workload(ctx context.Context, req *admission.Request) (*report
 	}
 	c, err := d.judgeOf(req).Edit(ctx, edit)
 	if invalid := (quota.Invalid{}); errors.As(err, &invalid) {
-		return nil, badRequest{err}
+		return nil, webhook.BadRequest{Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func (d *decider) workload(ctx context.Context, req *admission.Request) (*report
 // newEdit decodes the objects.
 func newEdit(kind *workload.Kind, req *admission.Request) (quota.Edit, error) {
 	edit := quota.Edit{Kind: kind}
-	after, err := decode(req.Object, "object")
+	after, err := webhook.Decode(req.Object, "object")
 	if err != nil {
 		return edit, err
 	}
@@ -49,7 +50,7 @@ func newEdit(kind *workload.Kind, req *admission.Request) (quota.Edit, error) {
 	if req.Operation == admissionv1.Create {
 		return edit, nil
 	}
-	before, err := decode(req.OldObject, "oldObject")
+	before, err := webhook.Decode(req.OldObject, "oldObject")
 	if err != nil {
 		return edit, err
 	}
