@@ -155,7 +155,7 @@ func limitedKeys(models workload.Models, hard corev1.ResourceList) []corev1.Reso
 			base := corev1.ResourceName(prefix) + name
 			for _, key := range []corev1.ResourceName{base, base + "." + corev1.ResourceName(modelOf(name, models))} {
 				_, now := limited[key]
-				_, hours := limited[Cash(key)]
+				_, hours := limited[cashKey(key)]
 				if now || hours {
 					keys = append(keys, base)
 					break

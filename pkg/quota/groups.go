@@ -186,9 +186,9 @@ func Validate(group *Group) []string {
 	}
 	seen := map[corev1.ResourceName]corev1.ResourceName{}
 	for _, key := range Keys(group.Spec.Hard) {
-		if err := ValidateKey(key); err != nil {
+		if err := validateKey(key); err != nil {
 			problem("spec.hard[%s]: unknown key: %v%s", key, err, nearest.DidYouMean(string(key), knownKeys))
-		} else if err := ValidateQuantity(key, group.Spec.Hard[key]); err != nil {
+		} else if err := validateQuantity(key, group.Spec.Hard[key]); err != nil {
 			problem("spec.hard[%s]: %v", key, err)
 		}
 		if same, ok := seen[Canonical(key)]; ok {
@@ -197,7 +197,7 @@ func Validate(group *Group) []string {
 		seen[Canonical(key)] = key
 	}
 	if refill := group.Spec.Refill; refill != nil {
-		if _, err := ParseRefill(refill); err != nil {
+		if _, err := parseRefill(refill); err != nil {
 			problem("%v", err)
 		}
 	}
@@ -216,7 +216,7 @@ func pointless(group *Group) []string {
 	var warnings []string
 	keys := Keys(group.Spec.Hard)
 	for _, key := range keys {
-		base := ParentOf(key, keys)
+		base := parentOf(key, keys)
 		if base == "" {
 			continue
 		}
@@ -235,9 +235,9 @@ func Allows(group *Group, namespace string) bool {
 	})
 }
 
-// ParseRefill returns when the group's cash is refilled. The error names the field;
+// parseRefill returns when the group's cash is refilled. The error names the field;
 // a schedule that never comes is one.
-func ParseRefill(refill *stowagev1alpha1.Refill) (cron.Schedule, error) {
+func parseRefill(refill *stowagev1alpha1.Refill) (cron.Schedule, error) {
 	zone := time.UTC
 	if refill.TimeZone != "" {
 		var err error

@@ -57,7 +57,7 @@ func refills(group *Group, from, until time.Time) []time.Time {
 	if group.Spec.Refill == nil {
 		return nil
 	}
-	schedule, err := ParseRefill(group.Spec.Refill)
+	schedule, err := parseRefill(group.Spec.Refill)
 	if err != nil {
 		return nil // refused at admission; what was stored before that has none
 	}
@@ -75,7 +75,7 @@ func NextRefill(group *Group, after time.Time) time.Time {
 	if group.Spec.Refill == nil {
 		return time.Time{}
 	}
-	schedule, err := ParseRefill(group.Spec.Refill)
+	schedule, err := parseRefill(group.Spec.Refill)
 	if err != nil {
 		return time.Time{}
 	}
@@ -156,9 +156,9 @@ func Pace(runs []Run) corev1.ResourceList {
 			continue
 		}
 		for key, amount := range run.Charge {
-			sum := pace[Cash(key)]
+			sum := pace[cashKey(key)]
 			sum.Add(amount)
-			pace[Cash(key)] = sum
+			pace[cashKey(key)] = sum
 		}
 	}
 	return pace
@@ -190,4 +190,4 @@ func Hours(quantity resource.Quantity) string {
 }
 
 // uncash is the key whose hours a cash key counts.
-func uncash(key corev1.ResourceName) corev1.ResourceName { return key[len(CashPrefix):] }
+func uncash(key corev1.ResourceName) corev1.ResourceName { return key[len(cashPrefix):] }

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// CashPrefix starts the keys that count hours of a resource: "cash/limits.cpu" is
+// cashPrefix starts the keys that count hours of a resource: "cash/limits.cpu" is
 // in core-hours.
-const CashPrefix = "cash/"
+const cashPrefix = "cash/"
 
 // The prefixes of compute keys, as ResourceQuota writes them.
 const (
@@ -26,15 +26,15 @@ const (
 var native = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
 
 // IsCash says whether key counts hours.
-func IsCash(key corev1.ResourceName) bool { return strings.HasPrefix(string(key), CashPrefix) }
+func IsCash(key corev1.ResourceName) bool { return strings.HasPrefix(string(key), cashPrefix) }
 
-// Cash is the cash key of a base or model key.
-func Cash(key corev1.ResourceName) corev1.ResourceName { return CashPrefix + key }
+// cashKey is the cash key of a base or model key.
+func cashKey(key corev1.ResourceName) corev1.ResourceName { return cashPrefix + key }
 
 // Canonical is key with the short names that ResourceQuota knows written out:
 // "cpu" is "requests.cpu", "cash/memory" is "cash/requests.memory".
 func Canonical(key corev1.ResourceName) corev1.ResourceName {
-	base, cash := strings.CutPrefix(string(key), CashPrefix)
+	base, cash := strings.CutPrefix(string(key), cashPrefix)
 	for _, short := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 		if base == string(short) || strings.HasPrefix(base, string(short)+".") {
 			base = requestsPrefix + base
@@ -42,7 +42,7 @@ func Canonical(key corev1.ResourceName) corev1.ResourceName {
 		}
 	}
 	if cash {
-		base = CashPrefix + base
+		base = cashPrefix + base
 	}
 	return corev1.ResourceName(base)
 }
@@ -52,9 +52,9 @@ func Keys(list corev1.ResourceList) []corev1.ResourceName {
 	return slices.Sorted(maps.Keys(list))
 }
 
-// ValidateKey says what is wrong with a key of a group's hard, without naming it.
-func ValidateKey(key corev1.ResourceName) error {
-	base := strings.TrimPrefix(string(Canonical(key)), CashPrefix)
+// validateKey says what is wrong with a key of a group's hard, without naming it.
+func validateKey(key corev1.ResourceName) error {
+	base := strings.TrimPrefix(string(Canonical(key)), cashPrefix)
 	if base == string(corev1.ResourcePods) {
 		return nil
 	}
@@ -62,7 +62,7 @@ func ValidateKey(key corev1.ResourceName) error {
 	if !requested {
 		var limited bool
 		if name, limited = strings.CutPrefix(base, limitsPrefix); !limited {
-			return fmt.Errorf(`expected "requests.RESOURCE", "limits.RESOURCE" or "pods", with ".MODEL" after it or %q before it`, CashPrefix)
+			return fmt.Errorf(`expected "requests.RESOURCE", "limits.RESOURCE" or "pods", with ".MODEL" after it or %q before it`, cashPrefix)
 		}
 	}
 	return validateResource(name, requested)
@@ -116,8 +116,8 @@ func validateModel(model string) error {
 // core-hours) is a mistake or an attack.
 var most = resource.MustParse("1e18")
 
-// ValidateQuantity says what is wrong with a hard quantity, without naming its key.
-func ValidateQuantity(key corev1.ResourceName, quantity resource.Quantity) error {
+// validateQuantity says what is wrong with a hard quantity, without naming its key.
+func validateQuantity(key corev1.ResourceName, quantity resource.Quantity) error {
 	switch {
 	case quantity.Sign() < 0:
 		return fmt.Errorf("%s is negative: expected 0 or more", quantity.String())
@@ -135,9 +135,9 @@ func ValidateQuantity(key corev1.ResourceName, quantity resource.Quantity) error
 	return nil
 }
 
-// ParentOf returns the key whose use counts key's too: the longest other key of
+// parentOf returns the key whose use counts key's too: the longest other key of
 // keys that key extends by ".MODEL"; "" when there is none.
-func ParentOf(key corev1.ResourceName, keys []corev1.ResourceName) corev1.ResourceName {
+func parentOf(key corev1.ResourceName, keys []corev1.ResourceName) corev1.ResourceName {
 	var found corev1.ResourceName
 	for _, base := range keys {
 		if strings.HasPrefix(string(Canonical(key)), string(Canonical(base))+".") && len(base) > len(found) {
