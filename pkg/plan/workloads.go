@@ -78,15 +78,13 @@ func (w workloads) get(key workloadKey) *standing {
 
 // startTime is how long a pod needed from getting its node to being ready.
 func startTime(pod *corev1.Pod) (start time.Duration, known bool) {
-	times := map[corev1.PodConditionType]time.Time{}
+	bound, known := snapshot.BoundAt(pod)
 	for _, c := range pod.Status.Conditions {
-		if c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero() {
-			times[c.Type] = c.LastTransitionTime.Time
+		if ready := c.LastTransitionTime; c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && !ready.IsZero() {
+			return ready.Sub(bound), known && !ready.Time.Before(bound)
 		}
 	}
-	scheduled, isScheduled := times[corev1.PodScheduled]
-	isReadySince, isReady := times[corev1.PodReady]
-	return isReadySince.Sub(scheduled), isScheduled && isReady && !isReadySince.Before(scheduled)
+	return 0, false
 }
 
 // verdicts is what becomes of workloads and budgets, by namespace and name, and which

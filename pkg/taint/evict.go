@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // Eviction is what the taint-eviction controller does to a pod on a node.
@@ -40,14 +42,17 @@ func Evict(pod *corev1.Pod, before, after []corev1.Taint, now time.Time) Evictio
 // these taints, as the scheduler's TaintToleration filter does.
 func Tolerates(tolerations []corev1.Toleration, taints []corev1.Taint) bool {
 	for i := range taints {
-		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule {
-			continue
-		}
-		if firstMatch(tolerations, &taints[i]) == nil {
+		if KeepsOff(tolerations, &taints[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// KeepsOff says whether a taint keeps pods with these tolerations off a node: one of
+// PreferNoSchedule never does.
+func KeepsOff(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
+	return taint.Effect != corev1.TaintEffectPreferNoSchedule && firstMatch(tolerations, taint) == nil
 }
 
 // Stays is for how long a pod stays on a node with these taints, before it is
@@ -92,7 +97,10 @@ func bears(pod *corev1.Pod, taints []corev1.Taint) (stay time.Duration, bounded,
 // taints before the change. The count begins when the taints that have come bound the
 // pod's stay first; it goes by those, whatever comes later.
 func countdown(pod *corev1.Pod, before []corev1.Taint, now time.Time) (left time.Duration, counting bool) {
-	bound := boundAt(pod)
+	bound, known := snapshot.BoundAt(pod)
+	if !known {
+		bound = pod.CreationTimestamp.Time
+	}
 	since := func(taint corev1.Taint) time.Time {
 		switch added := taint.TimeAdded; {
 		case added == nil || added.After(now) || bound.After(now):
@@ -117,16 +125,6 @@ func countdown(pod *corev1.Pod, before []corev1.Taint, now time.Time) (left time
 		}
 	}
 	return 0, false
-}
-
-// boundAt is when the pod came to its node, as far as it says.
-func boundAt(pod *corev1.Pod) time.Time {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue {
-			return condition.LastTransitionTime.Time
-		}
-	}
-	return pod.CreationTimestamp.Time
 }
 
 // firstMatch is the first toleration that matches the taint: the controller looks no

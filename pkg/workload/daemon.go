@@ -3,10 +3,10 @@ package workload
 import (
 	"slices"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/stowage-dev/stowage/pkg/taint"
 )
 
 // Eligible says whether the DaemonSet controller would start a pod of template on
@@ -23,15 +23,7 @@ func Eligible(template *corev1.PodTemplateSpec, node *corev1.Node) bool {
 	if fits, _ := affinity.Match(node); !fits {
 		return false
 	}
-	// A toleration by comparison is one only if the apiserver lets it in.
-	const comparisons = true
-	_, kept := corev1helpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, DaemonTolerations(spec), keepsAway, comparisons)
-	return !kept
-}
-
-// keepsAway says whether the taint matters to pods that do not run yet.
-func keepsAway(taint *corev1.Taint) bool {
-	return taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
+	return taint.Tolerates(DaemonTolerations(spec), node.Spec.Taints)
 }
 
 // DaemonTolerations are the tolerations of spec, a DaemonSet's template, and those that

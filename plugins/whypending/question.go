@@ -94,10 +94,8 @@ func settled(pod *corev1.Pod) string {
 		return name + fmt.Sprintf("it has finished (%s)", pod.Status.Phase)
 	}
 	since := ""
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue && !condition.LastTransitionTime.IsZero() {
-			since = " since " + print.Time(condition.LastTransitionTime.Time)
-		}
+	if at, known := snapshot.BoundAt(pod); known {
+		since = " since " + print.Time(at)
 	}
 	return name + fmt.Sprintf("it is bound to node %q%s", pod.Spec.NodeName, since)
 }

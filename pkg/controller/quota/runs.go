@@ -166,10 +166,8 @@ func slimContainers(containers []corev1.Container) []corev1.Container {
 
 // boundAt is when the object says that it was bound.
 func boundAt(pod *corev1.Pod) time.Time {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue && !condition.LastTransitionTime.IsZero() {
-			return condition.LastTransitionTime.Time
-		}
+	if at, known := snapshot.BoundAt(pod); known {
+		return at
 	}
 	if pod.Status.StartTime != nil {
 		return pod.Status.StartTime.Time
