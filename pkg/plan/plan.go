@@ -147,7 +147,7 @@ func (p *Planner) Plan(ctx context.Context, nodes []string, change taint.Change)
 		Cluster: p.snap.Cluster(), ServerVersion: p.snap.ServerVersion, TakenAt: p.snap.Now(), Change: change,
 		Summary: report.TaintSummary{EvictedByWave: []int32{}},
 		Nodes:   reportNodes(changed), Evictions: []report.Eviction{}, Stranded: []report.StrandedPod{}, Freed: []report.FreedPod{},
-		Workloads: []report.WorkloadVerdict{}, Waves: [][]string{}, Drift: []report.Drift{},
+		Workloads: []report.WorkloadVerdict{}, Waves: [][]string{}, Drift: []report.Drift{}, Unknown: unseen(p.snap),
 	}
 	plan.SetGroupVersionKind(report.GroupVersion.WithKind(Kind))
 	if len(changed) == 0 {
@@ -262,7 +262,7 @@ func (p *Planner) fill(ctx context.Context, plan *report.TaintPlan, waves [][]*t
 	plan.Workloads = append(plan.Workloads, verdicts.Workloads...)
 	plan.Freed = append(plan.Freed, p.freed()...)
 	plan.Narrowed, plan.Daemons = p.narrowed(plan.Nodes), p.daemonChanges(plan.Nodes)
-	plan.Unknown = p.otherSchedulers()
+	plan.Unknown = append(p.otherSchedulers(), plan.Unknown...)
 	for _, m := range p.moves {
 		switch {
 		case m.wave == 0: // It has nothing to do with the change.
@@ -294,9 +294,17 @@ func (p *Planner) preempted(m *move) report.PreemptedPod {
 	}
 }
 
+// unseen are the kinds that a snapshot lacks.
+func unseen(snap *snapshot.Snapshot) (unknown []report.Unknown) {
+	for _, missing := range snap.Unknown() {
+		unknown = append(unknown, report.Unknown{Resource: missing.Resource, Text: missing.Note(snapshot.Placement)})
+	}
+	return unknown
+}
+
 // otherSchedulers is a line that names the schedulers that decide where displaced pods
 // go, and are not simulated; none where there are none.
-func (p *Planner) otherSchedulers() []string {
+func (p *Planner) otherSchedulers() []report.Unknown {
 	pods, names := 0, map[string]bool{}
 	for _, m := range p.moves {
 		if m.wave > 0 && m.marked(report.MarkUnknownScheduler) {
@@ -307,7 +315,9 @@ func (p *Planner) otherSchedulers() []string {
 	if pods == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("scheduler %s: places %d of the displaced pods; where they go is not known", strings.Join(slices.Sorted(maps.Keys(names)), ", "), pods)}
+	return []report.Unknown{{
+		Text: fmt.Sprintf("scheduler %s: places %d of the displaced pods; where they go is not known", strings.Join(slices.Sorted(maps.Keys(names)), ", "), pods),
+	}}
 }
 
 // freed are the pods of the snapshot that waited and have a node because of the

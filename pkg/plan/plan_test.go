@@ -560,7 +560,7 @@ func TestOtherSchedulers(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"n0", "n1"}}, p.Waves); diff != "" || len(p.Short) > 0 {
 		t.Errorf("short %+v, waves (-want +got):\n%s", p.Short, diff)
 	}
-	if diff := cmp.Diff([]string{"scheduler volcano, yunikorn: places 2 of the displaced pods; where they go is not known"}, p.Unknown); diff != "" {
+	if diff := cmp.Diff([]report.Unknown{{Text: "scheduler volcano, yunikorn: places 2 of the displaced pods; where they go is not known"}}, p.Unknown); diff != "" {
 		t.Error("unknown (-want +got):\n" + diff)
 	}
 	if w := p.Workloads[0]; w.Evicted != 2 || w.ReadyBefore != 2 || w.ReadyAfter != 0 || w.Pending != 0 {

@@ -288,7 +288,6 @@ func (o *Options) makePlan(ctx context.Context) (*report.TaintPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.Unknown = append(made.Unknown, cli.MissingNotes(snap)...)
 	progress.Clear()
 	cli.Warn(o.ErrOut, slices.Concat(notes, cli.SkewNotes(snap), planner.Warnings()))
 	return made, saved.Seal(made)

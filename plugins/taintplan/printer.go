@@ -18,7 +18,9 @@ import (
 
 // show prints a plan as --output says: data to stdout, notes to stderr.
 func (o *Options) show(p *report.TaintPlan) error {
-	cli.Warn(o.ErrOut, p.Unknown)
+	for _, unknown := range p.Unknown {
+		cli.Warn(o.ErrOut, []string{unknown.Text})
+	}
 	if o.Output.SortBy != "" {
 		sorted := *p
 		sorted.Evictions = slices.Clone(p.Evictions)

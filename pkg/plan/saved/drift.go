@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -100,7 +99,7 @@ func nodeDrift(planned report.TaintedNode, found *corev1.Node) string {
 func unseen(planned *report.TaintPlan, snap *snapshot.Snapshot) []report.Drift {
 	var drift []report.Drift
 	for _, missing := range snap.Missing {
-		known := func(note string) bool { return strings.HasPrefix(note, missing.Resource+" ") }
+		known := func(u report.Unknown) bool { return u.Resource == missing.Resource }
 		if missing.Reason == snapshot.Forbidden && !slices.ContainsFunc(planned.Unknown, known) {
 			drift = append(drift, report.Drift{Object: missing.Resource, Planned: "listed", Found: missing.Why()})
 		}

@@ -82,7 +82,7 @@ func TestUnseen(t *testing.T) {
 		{Resource: "persistentvolumes", Reason: "forbidden"},
 		{Resource: "deviceclasses.resource.k8s.io", Reason: "not served"},
 	}
-	p := &report.TaintPlan{Unknown: []string{"persistentvolumes could not be listed (forbidden): verdicts on pods with volumes are unknown"}}
+	p := &report.TaintPlan{Unknown: []report.Unknown{{Resource: "persistentvolumes"}}}
 	want := []report.Drift{{Object: "poddisruptionbudgets.policy", Planned: "listed", Found: "forbidden"}}
 	if diff := cmp.Diff(want, unseen(p, snap)); diff != "" {
 		t.Errorf("drift (-want +got):\n%s", diff)

@@ -36,7 +36,7 @@ func sealed(t *testing.T) *report.TaintPlan {
 		Evictions: []report.Eviction{{Namespace: "nlp", Name: "web-0", Node: "n1", Wave: 1, AfterSeconds: 30, Marks: []report.Mark{report.MarkBare}}},
 		Stranded:  []report.StrandedPod{},
 		Waves:     [][]string{{"n1"}},
-		Unknown:   []string{"nothing: \"quoted\""},
+		Unknown:   []report.Unknown{{Resource: "nodes", Text: "nothing: \"quoted\""}},
 	}
 	if err := saved.Seal(p); err != nil {
 		t.Fatal(err)

@@ -60,7 +60,16 @@ type TaintPlan struct {
 	// Drift is what has changed since the plan was made. Only --apply fills it.
 	Drift []Drift `json:"drift"`
 	// Unknown names what could not be seen, and what is therefore uncertain.
-	Unknown []string `json:"unknown,omitempty"`
+	Unknown []Unknown `json:"unknown,omitempty"`
+}
+
+// Unknown is one thing that is uncertain, and why.
+type Unknown struct {
+	// Resource is the kind that could not be listed ("poddisruptionbudgets.policy");
+	// empty where it is no kind that is not known.
+	Resource string `json:"resource,omitempty"`
+	// Text says in a line what is not known.
+	Text string `json:"text"`
 }
 
 // TaintChange is what the arguments of kubectl taint ask for.
