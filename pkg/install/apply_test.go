@@ -311,14 +311,14 @@ func TestWrongOptions(t *testing.T) {
 		edit func(*install.Options)
 		want string
 	}{
-		"no image":         {func(o *install.Options) { o.Image = "" }, "no image: want the component's image"},
-		"no kinds":         {func(o *install.Options) { o.Kinds = nil }, "no workload kinds: want workload.Default() or a table of your own"},
-		"replicas":         {func(o *install.Options) { o.Replicas = -1 }, "replicas -1: want 1 or more"},
+		"no image":         {func(o *install.Options) { o.Image = "" }, "no image: expected the component's image"},
+		"no kinds":         {func(o *install.Options) { o.Kinds = nil }, "no workload kinds: expected workload.Default() or a table of your own"},
+		"replicas":         {func(o *install.Options) { o.Replicas = -1 }, "replicas -1: expected 1 or more"},
 		"namespace":        {func(o *install.Options) { o.Namespace = "A" }, `namespace "A": a lowercase RFC 1123 label`},
-		"system namespace": {func(o *install.Options) { o.Namespace = "kube-system" }, `namespace "kube-system": want one of the component's own`},
-		"no token":         {func(o *install.Options) { o.Webhook.Token = "" }, "webhook token, of 0 characters: want 64 hexadecimal digits"},
-		"token":            {func(o *install.Options) { o.Webhook = install.Endpoint{URL: "https://localhost", Token: "a/b"} }, "webhook token, of 3 characters: want 64 hexadecimal digits"},
-		"URL":              {func(o *install.Options) { o.Webhook.URL = "http://localhost" }, `webhook URL "http://localhost": want https://HOST:PORT`},
+		"system namespace": {func(o *install.Options) { o.Namespace = "kube-system" }, `namespace "kube-system": expected one of the component's own`},
+		"no token":         {func(o *install.Options) { o.Webhook.Token = "" }, "webhook token, of 0 characters: expected 64 hexadecimal digits"},
+		"token":            {func(o *install.Options) { o.Webhook = install.Endpoint{URL: "https://localhost", Token: "a/b"} }, "webhook token, of 3 characters: expected 64 hexadecimal digits"},
+		"URL":              {func(o *install.Options) { o.Webhook.URL = "http://localhost" }, `webhook URL "http://localhost": expected https://HOST:PORT`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := options()

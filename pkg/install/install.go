@@ -96,15 +96,15 @@ func (o Options) validate() error {
 		return fmt.Errorf("namespace %q: %s", o.Namespace, errs[0])
 	}
 	if o.Namespace == metav1.NamespaceSystem {
-		return fmt.Errorf("namespace %q: want one of the component's own: keep what it must not guard apart from what runs the cluster", o.Namespace)
+		return fmt.Errorf("namespace %q: expected one of the component's own: keep what it must not guard apart from what runs the cluster", o.Namespace)
 	}
 	if o.Kinds == nil {
-		return errors.New("no workload kinds: want workload.Default() or a table of your own")
+		return errors.New("no workload kinds: expected workload.Default() or a table of your own")
 	}
 	if o.Webhook.URL != "" {
 		base, err := url.Parse(o.Webhook.URL)
 		if err != nil || base.Scheme != "https" || base.Host == "" {
-			return fmt.Errorf("webhook URL %q: want https://HOST:PORT", o.Webhook.URL)
+			return fmt.Errorf("webhook URL %q: expected https://HOST:PORT", o.Webhook.URL)
 		}
 		if o.Webhook.Token == "" {
 			return nil
@@ -115,10 +115,10 @@ func (o Options) validate() error {
 		return err
 	}
 	if o.Image == "" {
-		return errors.New("no image: want the component's image")
+		return errors.New("no image: expected the component's image")
 	}
 	if o.Replicas < 1 {
-		return fmt.Errorf("replicas %d: want 1 or more", o.Replicas)
+		return fmt.Errorf("replicas %d: expected 1 or more", o.Replicas)
 	}
 	return nil
 }

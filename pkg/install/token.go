@@ -49,7 +49,7 @@ func ReadToken(ctx context.Context, config *rest.Config, namespace string) (stri
 // them. Errors do not repeat it.
 func ValidateToken(token string) error {
 	if errs := validation.IsDNS1123Subdomain(token); len(errs) > 0 {
-		return fmt.Errorf("webhook token, of %d characters: want %d hexadecimal digits", len(token), hex.EncodedLen(tokenBytes))
+		return fmt.Errorf("webhook token, of %d characters: expected %d hexadecimal digits", len(token), hex.EncodedLen(tokenBytes))
 	}
 	return nil
 }

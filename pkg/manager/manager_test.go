@@ -75,7 +75,7 @@ func TestFlags(t *testing.T) {
 		{"--workload-kinds=absent", "--workload-kinds: open absent: no such file or directory"},
 		{"--cert-dir=absent", "--cert-dir: stat absent/tls.crt: no such file or directory"},
 		{"--webhook-token-file=absent", "--webhook-token-file: open absent: no such file or directory"},
-		{"--webhook-token-file=/dev/null", "--webhook-token-file: /dev/null: webhook token, of 0 characters: want 64 hexadecimal digits"},
+		{"--webhook-token-file=/dev/null", "--webhook-token-file: /dev/null: webhook token, of 0 characters: expected 64 hexadecimal digits"},
 		{"now", `unknown command "now" for "stowage-manager"`},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -12,5 +12,5 @@
 //   - Tables look like kubectl's: titles without blanks, three blanks between
 //     columns, no border, nothing after a row's last character.
 //
-// This is the only package, beside pkg/tui, that imports lipgloss.
+// This is the only package that imports lipgloss.
 package print

@@ -113,14 +113,3 @@ func (s *Snapshot) PendingPods(namespace string) []*corev1.Pod {
 	}
 	return pending
 }
-
-// PodsByNode returns the pods on each node, finished ones left out.
-func (s *Snapshot) PodsByNode() map[string][]*corev1.Pod {
-	byNode := make(map[string][]*corev1.Pod, len(s.Nodes))
-	for _, p := range s.Pods {
-		if p.Spec.NodeName != "" && !Finished(p) {
-			byNode[p.Spec.NodeName] = append(byNode[p.Spec.NodeName], p)
-		}
-	}
-	return byNode
-}

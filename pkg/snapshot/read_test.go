@@ -336,9 +336,6 @@ func TestIndex(t *testing.T) {
 	if got := s.PendingPods(""); len(got) != 1 || got[0].Name != "b" {
 		t.Errorf("PendingPods = %v, want b", got)
 	}
-	if got := s.PodsByNode(); len(got["n1"]) != 1 {
-		t.Errorf("PodsByNode = %v", got)
-	}
 	if !snapshot.Finished(&corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}) {
 		t.Error("a failed pod is not finished")
 	}

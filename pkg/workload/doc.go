@@ -4,8 +4,8 @@
 // Kinds are data (kinds.yaml, embedded, and what a user adds with the same
 // fields): where the replicas and the template of each pod set stand, what says
 // that the workload is suspended or finished, and which kinds' objects it makes.
-// Nothing else in Stowage knows one workload kind from another; the webhook's
-// rules, the controller's watches and the snapshot's charges follow the table.
+// The webhook's rules, the controller's watches and the snapshot's charges follow
+// the table.
 //
 // # What is counted
 //

@@ -61,7 +61,7 @@ func TestInstallRefuses(t *testing.T) {
 		"wrong kinds":      {[]string{"install", "--image=i", "--workload-kinds=" + wrongKinds}, "error: --workload-kinds: " + wrongKinds + ": kinds[0] (Web): "},
 		"nobody to ask":    {[]string{"install", "--image=i", "--server=https://127.0.0.1:1"}, "error: stdin is no terminal to ask on: expected --yes, or --dry-run=server to see what would be done\n"},
 		"arguments":        {[]string{"status", "now"}, "error: unexpected arguments: [now]\nSee 'kubectl quota status --help' for usage.\n"},
-		"system namespace": {[]string{"install", "--image=i", "-n=kube-system"}, "error: namespace \"kube-system\": want one of the component's own"},
+		"system namespace": {[]string{"install", "--image=i", "-n=kube-system"}, "error: namespace \"kube-system\": expected one of the component's own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := run(t, test.args...)

@@ -164,6 +164,16 @@ func BenchmarkPreempt(b *testing.B) {
 	})
 }
 
+// explaining asks something of an explainer of its own, as a command does.
+func explaining(b *testing.B, snap *snapshot.Snapshot, ask func(*explain.Explainer) error) error {
+	explainer, err := explain.New(b.Context(), snap, explain.Options{Remedies: true})
+	if err != nil {
+		return err
+	}
+	defer explainer.Close()
+	return ask(explainer)
+}
+
 // BenchmarkPod is all that the command does for one pod after the load: the
 // matrix, the causes, preemption and the search for remedies.
 func BenchmarkPod(b *testing.B) {
@@ -172,13 +182,10 @@ func BenchmarkPod(b *testing.B) {
 		defer engine.Close()
 		alternate(b, "x-matrix",
 			func() error {
-				explainer, err := explain.New(b.Context(), snap, explain.Options{Remedies: true})
-				if err != nil {
+				return explaining(b, snap, func(explainer *explain.Explainer) error {
+					_, err := explainer.Pod(b.Context(), pod)
 					return err
-				}
-				defer explainer.Close()
-				_, err = explainer.Pod(b.Context(), pod)
-				return err
+				})
 			},
 			func() error { return evaluate(b, engine, pod) })
 	})
@@ -192,16 +199,13 @@ func BenchmarkAll(b *testing.B) {
 		defer engine.Close()
 		alternate(b, "x-matrix",
 			func() error {
-				explainer, err := explain.New(b.Context(), snap, explain.Options{Remedies: true})
-				if err != nil {
+				return explaining(b, snap, func(explainer *explain.Explainer) error {
+					answer, err := explainer.All(b.Context(), pods)
+					if err == nil {
+						checkUnschedulable(b, answer)
+					}
 					return err
-				}
-				defer explainer.Close()
-				answer, err := explainer.All(b.Context(), pods)
-				if err == nil {
-					checkUnschedulable(b, answer)
-				}
-				return err
+				})
 			},
 			func() error { return evaluate(b, engine, pods[0]) })
 		b.ReportMetric(float64(len(pods)), "pods")

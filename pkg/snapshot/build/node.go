@@ -55,12 +55,6 @@ func (b *NodeBuilder) Cordon() *NodeBuilder {
 	return b.Taint(corev1.TaintNodeUnschedulable + ":NoSchedule")
 }
 
-// NotReady sets the Ready condition to False, with the lifecycle controller's taint.
-func (b *NodeBuilder) NotReady() *NodeBuilder {
-	b.node.Status.Conditions[0].Status = corev1.ConditionFalse
-	return b.Taint(corev1.TaintNodeNotReady + ":NoSchedule").Taint(corev1.TaintNodeNotReady + ":NoExecute")
-}
-
 // With changes the node in any other way.
 func (b *NodeBuilder) With(edit func(*corev1.Node)) *NodeBuilder {
 	edit(b.node)

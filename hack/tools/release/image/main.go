@@ -49,7 +49,7 @@ func main() {
 // write writes the layout and the archive of the binaries, PLATFORM=PATH each.
 func write(tag, dir, archive string, binaries []string) error {
 	if tag == "" || dir == "" || archive == "" || len(binaries) == 0 {
-		return errors.New("want -tag NAME:TAG -layout DIR -archive FILE PLATFORM=BINARY...")
+		return errors.New("expected -tag NAME:TAG -layout DIR -archive FILE PLATFORM=BINARY...")
 	}
 	reference, err := name.NewTag(tag)
 	if err != nil {
@@ -89,7 +89,7 @@ func write(tag, dir, archive string, binaries []string) error {
 func build(argument string) (v1.Image, *v1.Platform, error) {
 	target, path, ok := strings.Cut(argument, "=")
 	if !ok {
-		return nil, nil, errors.New("want PLATFORM=BINARY")
+		return nil, nil, errors.New("expected PLATFORM=BINARY")
 	}
 	platform, err := v1.ParsePlatform(target)
 	if err != nil {
