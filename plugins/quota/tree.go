@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/kubectl/pkg/util/templates"
 
 	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -152,16 +151,9 @@ func (o *treeOptions) follow(ctx context.Context) error {
 // changed are the items that before lacks, or has otherwise; without their places
 // in the tree, of which they are only parts.
 func changed(before, after []reportv1alpha1.QuotaTreeItem) []reportv1alpha1.QuotaTreeItem {
-	old := make(map[string]reportv1alpha1.QuotaTreeItem, len(before))
-	for _, item := range before {
-		old[item.Namespace+"/"+item.Name] = item
-	}
-	items := []reportv1alpha1.QuotaTreeItem{}
-	for _, item := range after {
-		if was, ok := old[item.Namespace+"/"+item.Name]; !ok || !equality.Semantic.DeepEqual(was, item) {
-			item.Depth = 0
-			items = append(items, item)
-		}
+	items, _ := cli.Compare(before, after, func(item reportv1alpha1.QuotaTreeItem) string { return item.Namespace + "/" + item.Name })
+	for i := range items {
+		items[i].Depth = 0
 	}
 	return items
 }

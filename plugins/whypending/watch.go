@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/cli"
 )
 
 // watch answers, and answers again whenever the cluster changes; then it prints
@@ -34,9 +33,10 @@ func (o *Options) watch(ctx context.Context) error {
 		}
 		items := slices.Clone(answer.report.Items)
 		if !first {
-			o.reportGone(seen, items)
+			changed, gone := cli.Compare(seen, items, identity)
+			o.reportGone(gone)
 			answer.assumptions, answer.notes, answer.report.Groups = nil, nil, nil
-			answer.report.Items = different(seen, items)
+			answer.report.Items = changed
 			o.Output.NoHeaders = true
 		}
 		if first || len(answer.report.Items) > 0 {
@@ -48,23 +48,12 @@ func (o *Options) watch(ctx context.Context) error {
 	}
 }
 
-// different returns the items that before lacks, or has otherwise.
-func different(before, after []report.PendingItem) []report.PendingItem {
-	changed := []report.PendingItem{}
-	for _, item := range after {
-		i := slices.IndexFunc(before, func(old report.PendingItem) bool { return label(old) == label(item) })
-		if i < 0 || !equality.Semantic.DeepEqual(before[i], item) {
-			changed = append(changed, item)
-		}
-	}
-	return changed
-}
+// identity tells items apart that stay the same one from answer to answer.
+func identity(item report.PendingItem) string { return item.Namespace + "/" + label(item) }
 
-// reportGone says which items of before are pending no more.
-func (o *Options) reportGone(before, after []report.PendingItem) {
-	for _, old := range before {
-		if !slices.ContainsFunc(after, func(item report.PendingItem) bool { return label(old) == label(item) }) {
-			fmt.Fprintf(o.ErrOut, "%s in namespace %s is no longer pending\n", label(old), old.Namespace)
-		}
+// reportGone says which items are pending no more.
+func (o *Options) reportGone(gone []report.PendingItem) {
+	for _, item := range gone {
+		fmt.Fprintf(o.ErrOut, "%s in namespace %s is no longer pending\n", label(item), item.Namespace)
 	}
 }
