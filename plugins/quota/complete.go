@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -41,13 +40,7 @@ func completeSet(env cli.Env) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		var edits []string
-		for _, group := range groups {
-			if group.Name == args[0] {
-				edits = keyNames(group.Spec.Hard)
-			}
-		}
-		edits = slices.DeleteFunc(edits, func(key string) bool { return !strings.HasPrefix(key, toComplete) })
+		edits := keysOf(groups, func(group *quota.Group) bool { return group.Name == args[0] }, toComplete)
 		for i := range edits {
 			edits[i] += "="
 		}
@@ -59,23 +52,25 @@ func completeSet(env cli.Env) cobra.CompletionFunc {
 // cluster cannot be asked.
 func completeKeys(env cli.Env) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		keys := slices.DeleteFunc(clusterKeys(cmd.Context(), env), func(key string) bool { return !strings.HasPrefix(key, toComplete) })
-		return keys, cobra.ShellCompDirectiveNoFileComp
+		groups, err := clusterGroups(cmd.Context(), env)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return keysOf(groups, func(*quota.Group) bool { return true }, toComplete), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-func clusterKeys(ctx context.Context, env cli.Env) []string {
-	groups, err := clusterGroups(ctx, env)
-	if err != nil {
-		return nil
-	}
+// keysOf are the keys of some groups' quotas that begin with prefix, sorted.
+func keysOf(groups []*quota.Group, chosen func(*quota.Group) bool, prefix string) []string {
 	keys := map[string]bool{}
 	for _, group := range groups {
-		for key := range group.Spec.Hard {
-			keys[string(key)] = true
+		if chosen(group) {
+			for key := range group.Spec.Hard {
+				keys[string(key)] = true
+			}
 		}
 	}
-	return slices.Sorted(maps.Keys(keys))
+	return cli.StartingWith(slices.Sorted(maps.Keys(keys)), prefix)
 }
 
 // clusterGroups are the cluster's groups. Nothing is told of how they are loaded, in
