@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,9 +26,39 @@ func Prepare(cmd *cobra.Command, env Env) {
 	env.Config.AddFlags(cmd.PersistentFlags())
 	registerCompletions(cmd, env)
 	cmd.AddCommand(newVersionCommand(env), options.NewCmdOptions(env.Out))
+	cmd.InitDefaultCompletionCmd()
 	templates.ActsAsRootCommand(cmd, nil)
+	nameFully(cmd)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(flagError)
+}
+
+// nameFully has every help say "kubectl NAME" where the libraries say NAME: cobra in what it tells of its command
+// "completion", kubectl's template in the hint at the subcommands' help.
+func nameFully(root *cobra.Command) {
+	short, full := root.Name(), root.CommandPath()
+	for _, sub := range root.Commands() {
+		if sub.Name() != "completion" {
+			continue
+		}
+		sub.Long = strings.Replace(sub.Long, " "+short+" ", " "+full+" ", 1)
+		for _, shell := range sub.Commands() {
+			shell.Long = strings.ReplaceAll(shell.Long, short+" completion ", full+" completion ")
+		}
+	}
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		var text bytes.Buffer
+		out := cmd.OutOrStderr()
+		cmd.SetOut(&text)
+		err := usage(cmd)
+		cmd.SetOut(out)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(out, strings.Replace(text.String(), `Use "`+short+" ", `Use "`+full+" ", 1))
+		return err
+	})
 }
 
 // flagError is kubectl's wording of a mistake in the flags, with the nearest

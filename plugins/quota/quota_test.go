@@ -57,6 +57,9 @@ func TestGolden(t *testing.T) {
 	)...)
 }
 
+// TestNamed checks what the help calls the command.
+func TestNamed(t *testing.T) { plugin().Named(t) }
+
 // TestTablesFit checks the promise of 80 columns.
 func TestTablesFit(t *testing.T) {
 	none := func(string) bool { return false }

@@ -166,6 +166,9 @@ func TestGolden(t *testing.T) {
 	plugin().Golden(t, slices.Concat(planCases(), badCases(), otherCases())...)
 }
 
+// TestNamed checks what the help calls the command.
+func TestNamed(t *testing.T) { plugin().Named(t) }
+
 // TestTablesFit checks the promise of 80 columns.
 func TestTablesFit(t *testing.T) {
 	plugin().Fits(t, func(string) bool { return false }, planCases()...)

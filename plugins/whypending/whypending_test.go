@@ -184,6 +184,9 @@ func TestGolden(t *testing.T) {
 	plugin().Golden(t, slices.Concat(fleetCases(), badCases(), otherCases())...)
 }
 
+// TestNamed checks what the help calls the command.
+func TestNamed(t *testing.T) { plugin().Named(t) }
+
 // TestTablesFit checks the promise of 80 columns on every recorded table and block.
 func TestTablesFit(t *testing.T) { plugin().Fits(t, isCommand, fleetCases()...) }
 

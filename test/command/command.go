@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -128,6 +129,42 @@ func compare(t *testing.T, path, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s, - is recorded, + is what the command writes (make update-golden):\n%s", path, diff)
 	}
+}
+
+// Named checks that every command's help, and what is said to a mistake, call the plugin "kubectl NAME", as it is
+// typed.
+func (p Plugin) Named(t *testing.T) {
+	full := "kubectl " + p.Name
+	streams, _, _, _ := genericiooptions.NewTestIOStreams()
+	root := p.New(Env(streams, clock.RealClock{}))
+	called := regexp.MustCompile(`(kubectl )?\b` + p.Name + ` (<command>|(` + strings.Join(subcommands(root), "|") + `)\b)`)
+	var walk func(cmd *cobra.Command, path ...string)
+	walk = func(cmd *cobra.Command, path ...string) {
+		t.Run(strings.Join(append(path, "help"), " "), func(t *testing.T) {
+			help := p.Run(t, "", append(path, "--help")...).Stdout
+			for _, name := range called.FindAllString(help, -1) {
+				if !strings.HasPrefix(name, full) {
+					t.Errorf("%q is called so, expected %s:\n%s", name, full, help)
+				}
+			}
+			mistake := p.Run(t, "", append(path, "--no-such-flag")...).Stderr
+			if hint := "See '" + strings.Join(append([]string{full}, path...), " ") + " --help' for usage."; !strings.Contains(mistake, hint) {
+				t.Errorf("%q is not in %q", hint, mistake)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			walk(sub, append(slices.Clone(path), sub.Name())...)
+		}
+	}
+	walk(root)
+}
+
+// subcommands are the names of a command's subcommands.
+func subcommands(cmd *cobra.Command) (names []string) {
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return names
 }
 
 // Fits checks the promise of 80 columns on what the cases write to stdout, but for
