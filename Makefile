@@ -20,7 +20,7 @@ help: ## Show this help.
 
 .PHONY: build
 build: ## Build every binary into bin/.
-	$(GO) build -trimpath -o bin/ ./cmd/...
+	$(GO) build -buildvcs=auto -trimpath -o bin/ ./cmd/...
 
 .PHONY: test
 test: lab-build ## Vet and run all tests; the first run builds the lab's control plane.
@@ -82,7 +82,7 @@ image: $(foreach platform,$(PLATFORMS),bin/image/$(platform)/stowage-manager) ##
 
 .PHONY: FORCE
 bin/image/%/stowage-manager: FORCE
-	CGO_ENABLED=0 GOOS=$(firstword $(subst /, ,$*)) GOARCH=$(word 2,$(subst /, ,$*)) $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/stowage-manager
+	CGO_ENABLED=0 GOOS=$(firstword $(subst /, ,$*)) GOARCH=$(word 2,$(subst /, ,$*)) $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o $@ ./cmd/stowage-manager
 
 ##@ Tools
 

@@ -12,9 +12,12 @@ import (
 	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
+// devel is the version of which nothing is known.
+const devel = "(devel)"
+
 // Version is what `version` prints.
 type Version struct {
-	// Client is the plugin's own version, "(devel)" for a build outside a release.
+	// Client is the plugin's own version, "(devel)" when the build did not record it.
 	Client string `json:"clientVersion"`
 	// Scheduler is the Kubernetes version whose scheduler plugins are linked in.
 	Scheduler string `json:"schedulerVersion"`
@@ -23,26 +26,36 @@ type Version struct {
 	Go     string `json:"goVersion"`
 }
 
-// ReadVersion returns the version of the running binary, as the Go toolchain
-// recorded it from the repository's tag.
+// ReadVersion returns the version of the running binary.
 func ReadVersion() Version {
-	found := Version{Client: "(devel)", Scheduler: "v" + kubeversion.DefaultKubeBinaryVersion}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return found
+		info = &debug.BuildInfo{}
 	}
-	found.Go = info.GoVersion
-	if info.Main.Version != "" {
-		found.Client = info.Main.Version
-	}
+	return versionOf(info)
+}
+
+// versionOf reads what the Go toolchain recorded: the version that it makes of the repository's tag and commit or,
+// where it made none, the commit.
+func versionOf(info *debug.BuildInfo) Version {
+	found := Version{Client: info.Main.Version, Scheduler: "v" + kubeversion.DefaultKubeBinaryVersion, Go: info.GoVersion}
 	for _, dependency := range info.Deps {
 		if dependency.Path == "k8s.io/kubernetes" {
 			found.Scheduler = dependency.Version
 		}
 	}
+	settings := map[string]string{}
 	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			found.Commit = setting.Value
+		settings[setting.Key] = setting.Value
+	}
+	found.Commit = settings["vcs.revision"]
+	if found.Client == "" || found.Client == devel {
+		found.Client = devel
+		if found.Commit != "" {
+			found.Client = found.Commit[:min(12, len(found.Commit))] // as many digits as in Go's own versions
+			if settings["vcs.modified"] == "true" {
+				found.Client += "+dirty"
+			}
 		}
 	}
 	return found
