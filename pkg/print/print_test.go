@@ -87,9 +87,9 @@ func people() *print.Table {
 		print.Column{Title: "VERDICT"},
 		print.Column{Title: "CAUSE", Flexible: true},
 	)
-	table.Append("web-0", "Gated", "")
-	table.Append("recommendation-feature-join-7d4b9c6f5-x7k2p", "Unschedulable", "Insufficient cpu")
-	table.Append("推荐", "Unknown", "a\nforged   line")
+	table.Append(print.Texts("web-0", "Gated", "")...)
+	table.Append(print.Texts("recommendation-feature-join-7d4b9c6f5-x7k2p", "Unschedulable", "Insufficient cpu")...)
+	table.Append(print.Texts("推荐", "Unknown", "a\nforged   line")...)
 	return table
 }
 
@@ -126,6 +126,26 @@ func TestTable(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestCellsLook checks that a look colours a cell's text, cut or missing as it is, and never the room beside it.
+func TestCellsLook(t *testing.T) {
+	mark := func(text string) string { return "[" + text + "]" }
+	table := print.NewTable(print.Column{Title: "NAME", Middle: true}, print.Column{Title: "USE"}, print.Column{Title: "LEFT"})
+	table.Append(print.Cell{Text: "recommendation-x7k2p", Style: mark}, print.Cell{Text: "7%"}, print.Cell{Style: mark})
+	table.Append(print.Cell{Text: "web"}, print.Cell{Text: "80%", Style: mark})
+	want := strings.Join([]string{
+		"NAME            USE   LEFT",
+		"[recomm…-x7k2p] 7%    [<none>]", // a look that takes no room leaves the columns where they are
+		"web             [80%] <none>",
+	}, "\n") + "\n"
+	var out bytes.Buffer
+	if err := table.Write(&out, print.TableOptions{Width: 28}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
 	}
 }
 

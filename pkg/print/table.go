@@ -1,6 +1,7 @@
 package print
 
 import (
+	"cmp"
 	"io"
 	"strings"
 )
@@ -19,28 +20,41 @@ type Column struct {
 	Flexible bool
 	// Middle cuts the middle out of a cell that is too long, not its end.
 	Middle bool
-	// Style, when set, chooses a look by the cell's whole text.
-	Style func(text string) Style
+}
+
+// Cell is one cell of a row: what it says, and its look, which whoever makes the row knows.
+type Cell struct {
+	// Text need not be escaped. An empty one shows as "<none>", which kubectl prints too: every row has the same
+	// number of fields.
+	Text string
+	// Style is the cell's look, nil for none.
+	Style Style
+}
+
+// Texts are cells without a look.
+func Texts(texts ...string) []Cell {
+	cells := make([]Cell, len(texts))
+	for i, text := range texts {
+		cells[i].Text = text
+	}
+	return cells
 }
 
 // Table draws rows under titles.
 type Table struct {
 	columns []Column
-	rows    [][]string
+	rows    [][]Cell
 }
 
 // NewTable returns a table without rows.
 func NewTable(columns ...Column) *Table { return &Table{columns: columns} }
 
-// Append adds a row, one cell a column, escaped. An empty cell shows as
-// "<none>", which kubectl prints too: every row has the same number of fields.
-func (t *Table) Append(cells ...string) {
-	row := make([]string, len(t.columns))
+// Append adds a row, one cell a column; those that it lacks are empty.
+func (t *Table) Append(cells ...Cell) {
+	row := make([]Cell, len(t.columns))
+	copy(row, cells)
 	for i := range row {
-		row[i] = "<none>"
-		if i < len(cells) && cells[i] != "" {
-			row[i] = Escape(cells[i])
-		}
+		row[i].Text = Escape(cmp.Or(row[i].Text, "<none>"))
 	}
 	t.rows = append(t.rows, row)
 }
@@ -62,40 +76,28 @@ func (t *Table) Write(w io.Writer, opts TableOptions) error {
 	widths := t.widths(opts)
 	var b strings.Builder
 	if !opts.NoHeaders {
-		titles := make([]string, len(t.columns))
+		titles := make([]Cell, len(t.columns))
 		for i, column := range t.columns {
-			titles[i] = column.Title
+			titles[i].Text = column.Title
 		}
-		style := opts.Title
-		if style == nil {
-			style = plain
-		}
-		line := t.line(titles, widths, func(Column, string) Style { return plain })
-		b.WriteString(opts.Indent + style(line) + "\n")
+		b.WriteString(opts.Indent + opts.Title.render(t.line(titles, widths)) + "\n")
 	}
 	for _, row := range t.rows {
-		b.WriteString(opts.Indent + t.line(row, widths, cellStyle) + "\n")
+		b.WriteString(opts.Indent + t.line(row, widths) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func cellStyle(column Column, text string) Style {
-	if column.Style == nil {
-		return plain
-	}
-	return column.Style(text)
-}
-
 // line draws one row; the last cell is not padded.
-func (t *Table) line(cells []string, widths []int, style func(Column, string) Style) string {
+func (t *Table) line(cells []Cell, widths []int) string {
 	var b strings.Builder
 	for i, cell := range cells {
-		cut := Truncate(cell, widths[i])
+		cut := Truncate(cell.Text, widths[i])
 		if t.columns[i].Middle {
-			cut = TruncateMiddle(cell, widths[i])
+			cut = TruncateMiddle(cell.Text, widths[i])
 		}
-		styled := style(t.columns[i], cell)(cut)
+		styled := cell.Style.render(cut)
 		if i < len(cells)-1 {
 			styled = padRight(styled, widths[i]+columnGap)
 		}
@@ -113,7 +115,7 @@ func (t *Table) widths(opts TableOptions) []int {
 			widths[i] = Width(column.Title)
 		}
 		for _, row := range t.rows {
-			widths[i] = max(widths[i], Width(row[i]))
+			widths[i] = max(widths[i], Width(row[i].Text))
 		}
 	}
 	if opts.Width == 0 {

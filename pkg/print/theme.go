@@ -7,8 +7,16 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// Style renders a text in one look.
+// Style renders a text in one look; nil leaves it as it is.
 type Style func(text string) string
+
+// render is the text in the style.
+func (s Style) render(text string) string {
+	if s == nil {
+		return text
+	}
+	return s(text)
+}
 
 // Theme names the looks by what they mean. It uses the terminal's own sixteen
 // colours, so that it follows the user's light or dark scheme.
@@ -32,18 +40,18 @@ func NewTheme(color bool) Theme {
 	renderer.SetHasDarkBackground(true)
 	base := renderer.NewStyle()
 	return Theme{
-		Strong:  render(base.Bold(true)),
-		Faint:   render(base.Faint(true)),
-		Good:    render(base.Foreground(lipgloss.Color("2"))),
-		Warn:    render(base.Foreground(lipgloss.Color("3"))),
-		Bad:     render(base.Foreground(lipgloss.Color("1")).Bold(true)),
-		Heading: render(base.Bold(true)),
-		Code:    render(base.Foreground(lipgloss.Color("6"))),
+		Strong:  styled(base.Bold(true)),
+		Faint:   styled(base.Faint(true)),
+		Good:    styled(base.Foreground(lipgloss.Color("2"))),
+		Warn:    styled(base.Foreground(lipgloss.Color("3"))),
+		Bad:     styled(base.Foreground(lipgloss.Color("1")).Bold(true)),
+		Heading: styled(base.Bold(true)),
+		Code:    styled(base.Foreground(lipgloss.Color("6"))),
 	}
 }
 
 func plain(text string) string { return text }
 
-func render(style lipgloss.Style) Style {
+func styled(style lipgloss.Style) Style {
 	return func(text string) string { return style.Render(text) }
 }

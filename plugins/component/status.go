@@ -101,31 +101,31 @@ func (o *statusOptions) table(status *install.Status) *print.Table {
 	now := o.Clock.Now()
 	table := print.NewTable(print.Column{Title: "PART"}, print.Column{Title: "STATE"}, print.Column{Title: "DETAIL", Flexible: true})
 	if d := status.Deployment; d != nil {
-		table.Append("deployment", fmt.Sprintf("%d/%d ready", d.Ready, d.Replicas), fmt.Sprintf("%s, %d updated", d.Image, d.Updated))
+		table.Append(print.Texts("deployment", fmt.Sprintf("%d/%d ready", d.Ready, d.Replicas), fmt.Sprintf("%s, %d updated", d.Image, d.Updated))...)
 	}
 	if l := status.Leader; l != nil {
-		table.Append("leader", "renewed "+print.Age(l.Renewed.Time, now)+" ago", l.Holder)
+		table.Append(print.Texts("leader", "renewed "+print.Age(l.Renewed.Time, now)+" ago", l.Holder)...)
 	}
 	if w := status.Webhooks; w != nil {
 		state := "no CA bundle"
 		if w.Trusted {
 			state = "configured"
 		}
-		table.Append("webhooks", state, fmt.Sprintf("%d entries", w.Entries))
+		table.Append(print.Texts("webhooks", state, fmt.Sprintf("%d entries", w.Entries))...)
 	}
 	if c := status.Certificate; c != nil {
-		table.Append("certificate", "until "+c.NotAfter.UTC().Format(time.DateOnly), "its CA until "+c.CANotAfter.UTC().Format(time.DateOnly))
+		table.Append(print.Texts("certificate", "until "+c.NotAfter.UTC().Format(time.DateOnly), "its CA until "+c.CANotAfter.UTC().Format(time.DateOnly))...)
 	}
 	if r := status.Resource; r != nil {
 		state := "not served"
 		if r.Established {
 			state = "served"
 		}
-		table.Append("resource", state, strings.Join(r.Versions, ", "))
+		table.Append(print.Texts("resource", state, strings.Join(r.Versions, ", "))...)
 	}
 	if g := status.Groups; g != nil {
 		detail := fmt.Sprintf("%d overcommitted, %d out of hours, %d reservations (%d expired)", g.Overcommitted, g.CashExhausted, g.Reservations, g.Expired)
-		table.Append("groups", fmt.Sprintf("%d/%d counted", g.Counted, g.Total), detail)
+		table.Append(print.Texts("groups", fmt.Sprintf("%d/%d counted", g.Counted, g.Total), detail)...)
 	}
 	return table
 }

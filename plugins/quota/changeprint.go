@@ -3,7 +3,6 @@ package quota
 import (
 	"fmt"
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
@@ -18,7 +17,7 @@ func (o *changeOptions) preview(parent, old, group *quota.Group) error {
 	theme := o.output.Color.Theme(o.Env)
 	table := print.NewTable(
 		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
-		print.Column{Title: "BEFORE"}, print.Column{Title: "AFTER", Style: func(string) print.Style { return theme.Strong }}, print.Column{Title: "USED"},
+		print.Column{Title: "BEFORE"}, print.Column{Title: "AFTER"}, print.Column{Title: "USED"},
 	)
 	before, after := corev1.ResourceList{}, quota.CanonicalList(group.Spec.Hard)
 	if old != nil {
@@ -27,7 +26,9 @@ func (o *changeOptions) preview(parent, old, group *quota.Group) error {
 	both := maps.Clone(before)
 	maps.Copy(both, after)
 	for _, key := range quota.Keys(both) {
-		table.Append(group.Name, string(key), quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
+		cells := print.Texts(group.Name, string(key), quantityOf(before, key), quantityOf(after, key), quantityOf(group.Status.Used, key))
+		cells[3].Style = theme.Strong
+		table.Append(cells...)
 	}
 	if err := table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading}); err != nil {
 		return err
@@ -41,19 +42,19 @@ func (o *changeOptions) preview(parent, old, group *quota.Group) error {
 func (o *changeOptions) previewParent(parent *quota.Group, before, after corev1.ResourceList, theme print.Theme) error {
 	table := print.NewTable(
 		print.Column{Title: "PARENT", Middle: true}, print.Column{Title: "KEY", Middle: true, Flexible: true},
-		print.Column{Title: "LEFT-BEFORE"}, print.Column{Title: "LEFT-AFTER", Style: func(text string) print.Style {
-			if strings.HasPrefix(text, "-") {
-				return theme.Bad
-			}
-			return theme.Strong
-		}}, print.Column{Title: "HARD"},
+		print.Column{Title: "LEFT-BEFORE"}, print.Column{Title: "LEFT-AFTER"}, print.Column{Title: "HARD"},
 	)
 	for _, key := range quota.Keys(parent.Spec.Hard) {
 		left := quota.Left(parent, key)
 		then := left.DeepCopy()
 		then.Sub(after[quota.Canonical(key)])
 		then.Add(before[quota.Canonical(key)])
-		table.Append(parent.Name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, key))
+		cells := print.Texts(parent.Name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, key))
+		cells[3].Style = theme.Strong
+		if then.Sign() < 0 {
+			cells[3].Style = theme.Bad
+		}
+		table.Append(cells...)
 	}
 	fmt.Fprintln(o.ErrOut)
 	return table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading})

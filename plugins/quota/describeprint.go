@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -132,12 +133,12 @@ func (p *describePrinter) counted(group *quota.Group) string {
 
 func (p *describePrinter) keys(keys []reportv1alpha1.QuotaTreeKey) {
 	table := print.NewTable(
-		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE", Style: p.useStyle},
+		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE"},
 		print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"},
 		print.Column{Title: "HARD"}, print.Column{Title: "LEFT"},
 	)
 	for _, key := range keys {
-		table.Append(key.Key, p.use(key), amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key))
+		table.Append(slices.Insert(print.Texts(key.Key, amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key)), 1, p.use(key))...)
 	}
 	p.section("Quota", len(keys), table)
 }
@@ -204,7 +205,7 @@ func (p *describePrinter) history(group *quota.Group) {
 			key := reportv1alpha1.QuotaTreeKey{Key: string(name), Hard: group.Spec.Hard[name]}
 			used = append(used, key.Key+" "+amount(key, period.Used[name]))
 		}
-		table.Append(day(period.Start), day(period.End), strings.Join(used, ", "))
+		table.Append(print.Texts(day(period.Start), day(period.End), strings.Join(used, ", "))...)
 	}
 	p.section("History", len(group.Status.History), table)
 }
@@ -213,10 +214,9 @@ func (p *describePrinter) history(group *quota.Group) {
 func day(t metav1.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
 
 func (p *describePrinter) conditions(group *quota.Group) {
-	table := print.NewTable(print.Column{Title: "TYPE", Style: func(string) print.Style { return p.theme.Strong }},
-		print.Column{Title: "STATUS"}, print.Column{Title: "SINCE"}, print.Column{Title: "MESSAGE", Flexible: true})
+	table := print.NewTable(print.Column{Title: "TYPE"}, print.Column{Title: "STATUS"}, print.Column{Title: "SINCE"}, print.Column{Title: "MESSAGE", Flexible: true})
 	for _, condition := range group.Status.Conditions {
-		table.Append(condition.Type, string(condition.Status), print.Age(condition.LastTransitionTime.Time, p.now), condition.Message)
+		table.Append(slices.Insert(print.Texts(string(condition.Status), print.Age(condition.LastTransitionTime.Time, p.now), condition.Message), 0, print.Cell{Text: condition.Type, Style: p.theme.Strong})...)
 	}
 	p.section("Conditions", len(group.Status.Conditions), table)
 }
@@ -224,7 +224,7 @@ func (p *describePrinter) conditions(group *quota.Group) {
 func (p *describePrinter) events(events []state.Event) {
 	table := print.NewTable(print.Column{Title: "TYPE"}, print.Column{Title: "REASON"}, print.Column{Title: "AGE"}, print.Column{Title: "MESSAGE", Flexible: true})
 	for _, event := range events {
-		table.Append(event.Type, event.Reason, print.Age(event.At, p.now), event.Message)
+		table.Append(print.Texts(event.Type, event.Reason, print.Age(event.At, p.now), event.Message)...)
 	}
 	p.section("Events", len(events), table)
 }

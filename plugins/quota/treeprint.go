@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,7 +89,7 @@ func (p *treePrinter) table(items []reportv1alpha1.QuotaTreeItem) *print.Table {
 	columns := []print.Column{
 		{Title: "NAME", Middle: true},
 		{Title: "KEY", Middle: true, Flexible: true},
-		{Title: "USE", Style: p.useStyle},
+		{Title: "USE"},
 		{Title: "USED"},
 		{Title: "HARD"},
 		{Title: "LEFT"},
@@ -118,49 +119,45 @@ func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item r
 		keys = state.MostUsed(keys, mostKeys)
 	}
 	if len(keys) == 0 {
-		table.Append(name)
+		table.Append(print.Cell{Text: name}, print.Cell{}, print.Cell{Style: p.theme.Good})
 	}
 	for _, key := range keys {
-		table.Append(append([]string{name}, p.cells(key)...)...)
+		table.Append(slices.Insert(p.cells(key), 0, print.Cell{Text: name})...)
 		name = cmp.Or(branch.Rest, " ")
 	}
 }
 
-func (p *treePrinter) cells(key reportv1alpha1.QuotaTreeKey) []string {
-	cells := []string{key.Key, p.use(key), amount(key, key.Used), amount(key, key.Hard), p.left(key)}
+func (p *treePrinter) cells(key reportv1alpha1.QuotaTreeKey) []print.Cell {
+	cells := slices.Insert(print.Texts(key.Key, amount(key, key.Used), amount(key, key.Hard), p.left(key)), 1, p.use(key))
 	if p.wide {
 		refills := ""
 		if key.Refills != nil {
 			refills = print.Time(key.Refills.Time)
 		}
-		cells = append(cells, amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), refills)
+		cells = append(cells, print.Texts(amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), refills)...)
 	}
 	return cells
 }
 
 // use is the percentage in use, after a bar where bars are drawn.
-func (p *treePrinter) use(key reportv1alpha1.QuotaTreeKey) string {
-	percent := fmt.Sprintf("%3d%%", key.Percent)
+func (p *treePrinter) use(key reportv1alpha1.QuotaTreeKey) print.Cell {
+	cell := print.Cell{Text: fmt.Sprintf("%3d%%", key.Percent), Style: p.theme.Bad}
+	switch {
+	case key.Percent < warnPercent:
+		cell.Style = p.theme.Good
+	case key.Percent < 100:
+		cell.Style = p.theme.Warn
+	}
 	if !p.bars {
-		return strings.TrimSpace(percent)
+		cell.Text = strings.TrimSpace(cell.Text)
+		return cell
 	}
 	part := func(used resource.Quantity, fill string) print.Part {
 		return print.Part{Share: used.AsApproximateFloat64() / max(key.Hard.AsApproximateFloat64(), key.Used.AsApproximateFloat64(), 1e-9), Fill: fill}
 	}
 	bar := print.Stack(barWidth, part(key.SelfUsed, fillSelf), part(key.Children, fillChildren), part(key.Reserved, fillReserved))
-	return bar + " " + percent
-}
-
-// useStyle colours a use by its percentage, which ends the cell.
-func (p *treePrinter) useStyle(text string) print.Style {
-	percent, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimLeft(text, fillSelf+fillChildren+fillReserved+"░ "), "%")))
-	switch {
-	case err != nil || percent < warnPercent:
-		return p.theme.Good
-	case percent < 100:
-		return p.theme.Warn
-	}
-	return p.theme.Bad
+	cell.Text = bar + " " + cell.Text
+	return cell
 }
 
 // left is what is left, of a cash key with how long it lasts: until it is used up,

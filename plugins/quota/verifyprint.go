@@ -21,15 +21,15 @@ func (o *verifyOptions) print(report *reportv1alpha1.QuotaVerify) error {
 	theme := o.output.Color.Theme(o.Env)
 	table := print.NewTable(
 		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true},
-		print.Column{Title: "LEDGER"}, print.Column{Title: "REALITY"},
-		print.Column{Title: "DRIFT", Style: func(string) print.Style { return theme.Bad }},
+		print.Column{Title: "LEDGER"}, print.Column{Title: "REALITY"}, print.Column{Title: "DRIFT"},
 	)
 	for _, item := range report.Items {
 		drift := item.Drift.String()
 		if item.Drift.Sign() > 0 {
 			drift = "+" + drift
 		}
-		table.Append(item.Group, item.Key, item.Ledger.String(), item.Reality.String(), drift)
+		cells := print.Texts(item.Group, item.Key, item.Ledger.String(), item.Reality.String())
+		table.Append(append(cells, print.Cell{Text: drift, Style: theme.Bad})...)
 	}
 	width := o.Width()
 	if o.output.Wide() {

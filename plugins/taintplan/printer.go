@@ -126,7 +126,7 @@ func (h *human) title(text string) { h.printf("\n%s\n", h.theme.Strong(text+":")
 
 // section draws a table under a title, of the first rows unless -o wide wants all;
 // nothing for no items.
-func section[T any](h *human, title string, items []T, columns []print.Column, row func(T) []string) {
+func section[T any](h *human, title string, items []T, columns []print.Column, row func(T) []print.Cell) {
 	if len(items) == 0 {
 		return
 	}
@@ -164,16 +164,13 @@ func (h *human) names(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// bad styles a cell that tells of harm, all but an empty one.
-func (h *human) bad(text string) print.Style {
-	if text == none {
-		return h.theme.Faint
+// noted is a cell in a style, faint if it is empty.
+func (h *human) noted(text string, style print.Style) print.Cell {
+	if text == "" {
+		style = h.theme.Faint
 	}
-	return h.theme.Bad
+	return print.Cell{Text: text, Style: style}
 }
-
-// none is what a table writes for an empty cell.
-const none = "<none>"
 
 // reason is what holds for pods of a workload alike: mostly why they have no node.
 type reason struct {

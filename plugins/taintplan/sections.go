@@ -118,11 +118,11 @@ func (h *human) waved(columns []print.Column) []print.Column {
 }
 
 // wavedRow adds a row's wave, where there are several.
-func (h *human) wavedRow(wave int32, cells ...string) []string {
+func (h *human) wavedRow(wave int32, texts ...string) []print.Cell {
 	if h.several {
-		return slices.Insert(cells, 0, fmt.Sprint(wave))
+		texts = slices.Insert(texts, 0, fmt.Sprint(wave))
 	}
-	return cells
+	return print.Texts(texts...)
 }
 
 // pod are the columns that begin every table of pods.
@@ -130,48 +130,36 @@ func pod(more ...print.Column) []print.Column {
 	return append([]print.Column{{Title: "NAMESPACE", Middle: true}, {Title: "NAME", Middle: true, Flexible: true}}, more...)
 }
 
-// pendingCell stands for the node of a pod without one.
-const pendingCell = "Pending"
-
 // landing is a pod's new node, or that it has none.
-func landing(node string, fate report.Fate) string {
+func (h *human) landing(node string, fate report.Fate) print.Cell {
 	if fate == report.FatePending {
-		return pendingCell
+		return print.Cell{Text: "Pending", Style: h.theme.Bad}
 	}
-	return node
-}
-
-func (h *human) landingStyle(text string) print.Style {
-	switch text {
-	case pendingCell:
-		return h.theme.Bad
-	case none:
-		return h.theme.Faint
-	}
-	return h.theme.Good
+	return h.noted(node, h.theme.Good)
 }
 
 func (h *human) evictions(evictions []report.Eviction) {
 	columns := pod(
 		print.Column{Title: "NODE", Middle: true},
 		print.Column{Title: "AFTER"},
-		print.Column{Title: "NEW-NODE", Middle: true, Style: h.landingStyle},
-		print.Column{Title: "NOTES", Flexible: true, Style: h.noteStyle},
+		print.Column{Title: "NEW-NODE", Middle: true},
+		print.Column{Title: "NOTES", Flexible: true},
 	)
 	if h.wide {
 		columns = append(columns, print.Column{Title: "WORKLOAD"}, print.Column{Title: "PDB"}, print.Column{Title: "PENDING-REASON"})
 	}
-	section(h, "Evictions", evictions, h.waved(columns), func(e report.Eviction) []string {
-		cells := h.wavedRow(e.Wave, e.Namespace, e.Name, e.Node, seconds(e.AfterSeconds), landing(e.NewNode, e.Fate), notes(e.PDBViolated != "", e.Marks))
+	section(h, "Evictions", evictions, h.waved(columns), func(e report.Eviction) []print.Cell {
+		cells := append(h.wavedRow(e.Wave, e.Namespace, e.Name, e.Node, seconds(e.AfterSeconds)),
+			h.landing(e.NewNode, e.Fate), h.notes(e.PDBViolated != "", e.Marks))
 		if h.wide {
-			cells = append(cells, e.Workload, e.PDBViolated, e.PendingReason)
+			cells = append(cells, print.Texts(e.Workload, e.PDBViolated, e.PendingReason)...)
 		}
 		return cells
 	})
 }
 
 // notes are what is special about a displaced pod, the worst first.
-func notes(breaksPDB bool, marks []report.Mark) string {
+func (h *human) notes(breaksPDB bool, marks []report.Mark) print.Cell {
 	var notes []string
 	if breaksPDB {
 		notes = append(notes, "breaks-pdb")
@@ -179,14 +167,7 @@ func notes(breaksPDB bool, marks []report.Mark) string {
 	for _, mark := range marks {
 		notes = append(notes, string(mark))
 	}
-	return strings.Join(notes, ",")
-}
-
-func (h *human) noteStyle(text string) print.Style {
-	if text == none {
-		return h.theme.Faint
-	}
-	return h.theme.Warn
+	return h.noted(strings.Join(notes, ","), h.theme.Warn)
 }
 
 // timelineHeight is how high a chart is, in cells.
@@ -220,16 +201,16 @@ func (h *human) preempted(preempted []report.PreemptedPod) {
 	columns := pod(
 		print.Column{Title: "NODE", Middle: true},
 		print.Column{Title: "BY", Middle: true, Flexible: true},
-		print.Column{Title: "NEW-NODE", Middle: true, Style: h.landingStyle},
+		print.Column{Title: "NEW-NODE", Middle: true},
 	)
 	noted := slices.ContainsFunc(preempted, func(p report.PreemptedPod) bool { return len(p.Marks) > 0 })
 	if noted {
-		columns = append(columns, print.Column{Title: "NOTES", Flexible: true, Style: h.noteStyle})
+		columns = append(columns, print.Column{Title: "NOTES", Flexible: true})
 	}
-	section(h, "Preempted to make room", preempted, h.waved(columns), func(p report.PreemptedPod) []string {
-		cells := h.wavedRow(p.Wave, p.Namespace, p.Name, p.Node, p.By, landing(p.NewNode, p.Fate))
+	section(h, "Preempted to make room", preempted, h.waved(columns), func(p report.PreemptedPod) []print.Cell {
+		cells := append(h.wavedRow(p.Wave, p.Namespace, p.Name, p.Node, p.By), h.landing(p.NewNode, p.Fate))
 		if noted {
-			cells = append(cells, notes(false, p.Marks))
+			cells = append(cells, h.notes(false, p.Marks))
 		}
 		return cells
 	})
@@ -242,18 +223,19 @@ func (h *human) workloads(workloads []report.WorkloadVerdict) {
 		{Title: "EVICTED"},
 		{Title: "READY"},
 		{Title: "LOWEST"},
-		{Title: "BELOW-PDB", Style: h.bad},
+		{Title: "BELOW-PDB"},
 	}
 	if h.wide {
 		columns = append(columns, print.Column{Title: "PENDING"}, print.Column{Title: "PDB"}, print.Column{Title: "START"})
 	}
-	section(h, "Workloads", workloads, columns, func(w report.WorkloadVerdict) []string {
+	section(h, "Workloads", workloads, columns, func(w report.WorkloadVerdict) []print.Cell {
 		ready := fmt.Sprintf("%d→%d", w.ReadyBefore, w.ReadyAfter)
 		lowest := fmt.Sprintf("%d at %s", w.Lowest, seconds(w.LowestAtSeconds))
 		if h.several && h.wide && w.LowestWave > 0 {
 			lowest += fmt.Sprintf(" of wave %d", w.LowestWave)
 		}
-		return []string{w.Namespace, w.Workload, fmt.Sprint(w.Evicted), ready, lowest, below(w.BelowSeconds), fmt.Sprint(w.Pending), w.Budget, seconds(w.StartSeconds)}
+		cells := append(print.Texts(w.Namespace, w.Workload, fmt.Sprint(w.Evicted), ready, lowest), h.below(w.BelowSeconds))
+		return append(cells, print.Texts(fmt.Sprint(w.Pending), w.Budget, seconds(w.StartSeconds))...)
 	})
 }
 
@@ -264,32 +246,33 @@ func (h *human) budgets(budgets []report.BudgetVerdict) {
 		{Title: "DESIRED"},
 		{Title: "HEALTHY"},
 		{Title: "LOWEST"},
-		{Title: "BELOW", Style: h.bad},
+		{Title: "BELOW"},
 	}
-	section(h, "PodDisruptionBudgets", budgets, columns, func(b report.BudgetVerdict) []string {
-		return []string{b.Namespace, b.Name, fmt.Sprint(b.Desired), fmt.Sprint(b.Healthy), fmt.Sprint(b.Lowest), below(b.BelowSeconds)}
+	section(h, "PodDisruptionBudgets", budgets, columns, func(b report.BudgetVerdict) []print.Cell {
+		return append(print.Texts(b.Namespace, b.Name, fmt.Sprint(b.Desired), fmt.Sprint(b.Healthy), fmt.Sprint(b.Lowest)), h.below(b.BelowSeconds))
 	})
 }
 
 // below is for how long something is below what a budget asks for.
-func below(n int64) string {
+func (h *human) below(n int64) print.Cell {
+	text := ""
 	switch {
 	case n < 0:
-		return "for good"
+		text = "for good"
 	case n > 0:
-		return "for " + seconds(n)
+		text = "for " + seconds(n)
 	}
-	return ""
+	return h.noted(text, h.theme.Bad)
 }
 
 func (h *human) freed(freed []report.FreedPod) {
-	columns := pod(print.Column{Title: "NEW-NODE", Middle: true, Style: h.landingStyle})
-	section(h, "Pending now, and placed by it", freed, h.waved(columns), func(f report.FreedPod) []string {
+	columns := pod(print.Column{Title: "NEW-NODE", Middle: true})
+	section(h, "Pending now, and placed by it", freed, h.waved(columns), func(f report.FreedPod) []print.Cell {
 		node := f.Node
 		if f.ForSeconds > 0 { // a taint evicts it again
 			node += " for " + seconds(f.ForSeconds)
 		}
-		return h.wavedRow(f.Wave, f.Namespace, f.Name, node)
+		return append(h.wavedRow(f.Wave, f.Namespace, f.Name), h.noted(node, h.theme.Good))
 	})
 }
 
@@ -306,15 +289,15 @@ func (h *human) narrowed(narrowed []report.NarrowedPod) {
 		{Title: "PODS"},
 		{Title: "LOST-NODES", Flexible: true},
 	}
-	section(h, "Pending now, with fewer nodes to wait for", rows, columns, func(r reason) []string {
-		return []string{r.namespace, r.who, fmt.Sprint(r.pods), r.text}
+	section(h, "Pending now, with fewer nodes to wait for", rows, columns, func(r reason) []print.Cell {
+		return print.Texts(r.namespace, r.who, fmt.Sprint(r.pods), r.text)
 	})
 }
 
 func (h *human) daemons(daemons []report.DaemonChange) {
 	columns := pod(print.Column{Title: "STARTS-ON", Flexible: true}, print.Column{Title: "STOPS-ON", Flexible: true})
-	section(h, "DaemonSets", daemons, columns, func(d report.DaemonChange) []string {
-		return []string{d.Namespace, d.Name, strings.Join(d.Starts, ","), strings.Join(d.Stops, ",")}
+	section(h, "DaemonSets", daemons, columns, func(d report.DaemonChange) []print.Cell {
+		return print.Texts(d.Namespace, d.Name, strings.Join(d.Starts, ","), strings.Join(d.Stops, ","))
 	})
 }
 
@@ -325,8 +308,8 @@ func (h *human) shifts(shifts []report.ScoreShift) {
 		{Title: "NOW", Middle: true},
 		{Title: "THEN", Middle: true},
 	}
-	section(h, "Where the next replica goes", shifts, columns, func(s report.ScoreShift) []string {
-		return []string{s.Namespace, s.Workload, s.Before, s.After}
+	section(h, "Where the next replica goes", shifts, columns, func(s report.ScoreShift) []print.Cell {
+		return print.Texts(s.Namespace, s.Workload, s.Before, s.After)
 	})
 }
 
@@ -342,8 +325,8 @@ func (h *human) waves(p *report.TaintPlan) {
 			waves[i] = wave{number: i + 1, evicted: p.Summary.EvictedByWave[i], nodes: nodes}
 		}
 		columns := []print.Column{{Title: "WAVE"}, {Title: "EVICTED"}, {Title: "NODES", Flexible: true}}
-		section(h, "Waves", waves, columns, func(w wave) []string {
-			return []string{fmt.Sprint(w.number), fmt.Sprint(w.evicted), strings.Join(w.nodes, ",")}
+		section(h, "Waves", waves, columns, func(w wave) []print.Cell {
+			return print.Texts(fmt.Sprint(w.number), fmt.Sprint(w.evicted), strings.Join(w.nodes, ","))
 		})
 	}
 	if len(p.Short) > 0 {
@@ -368,8 +351,8 @@ func (h *human) drift(drift []report.Drift) {
 		{Title: "PLANNED", Flexible: true},
 		{Title: "FOUND", Flexible: true},
 	}
-	section(h, "Changed since the plan was made", drift, columns, func(d report.Drift) []string {
-		return []string{d.Object, d.Planned, d.Found}
+	section(h, "Changed since the plan was made", drift, columns, func(d report.Drift) []print.Cell {
+		return print.Texts(d.Object, d.Planned, d.Found)
 	})
 }
 
@@ -381,9 +364,9 @@ func (h *human) rollback(nodes []report.TaintedNode, steps map[string]apply.Step
 		{Title: "TAINTS", Flexible: true},
 		{Title: "RESULT"},
 	}
-	section(h, "Rollback", nodes, columns, func(n report.TaintedNode) []string {
+	section(h, "Rollback", nodes, columns, func(n report.TaintedNode) []print.Cell {
 		step := steps["node/"+n.Name]
-		return []string{n.Name, strings.Join(taint.Difference(step.Found, step.Left), " "), step.Done}
+		return print.Texts(n.Name, strings.Join(taint.Difference(step.Found, step.Left), " "), step.Done)
 	})
 }
 

@@ -83,7 +83,7 @@ func (h *human) headline(item report.PendingItem) {
 	}
 	line := fmt.Sprintf("%s %s  %s",
 		h.theme.Strong(print.Escape(label(item))), h.theme.Faint("in "+print.Escape(item.Namespace)),
-		h.verdictStyle(string(item.Verdict))(string(item.Verdict)))
+		h.verdictStyle(item.Verdict)(string(item.Verdict)))
 	if print.Width(line+tail) > h.width {
 		line += "\n"
 	}

@@ -133,8 +133,13 @@ func (h *human) paragraph(lead, text, indent string, style print.Style) {
 	}
 }
 
-func (h *human) verdictStyle(verdict string) print.Style {
-	switch report.Verdict(verdict) {
+// verdict is a cell that holds one.
+func (h *human) verdict(verdict report.Verdict) print.Cell {
+	return print.Cell{Text: string(verdict), Style: h.verdictStyle(verdict)}
+}
+
+func (h *human) verdictStyle(verdict report.Verdict) print.Style {
+	switch verdict {
 	case report.VerdictSchedulable:
 		return h.theme.Good
 	case report.VerdictGated, report.VerdictUnknown:
@@ -147,7 +152,7 @@ func (h *human) verdictStyle(verdict string) print.Style {
 func (h *human) table(items []report.PendingItem) {
 	columns := []print.Column{
 		{Title: "NAME", Middle: true},
-		{Title: "VERDICT", Style: h.verdictStyle},
+		{Title: "VERDICT"},
 		{Title: "AGE"},
 		{Title: "CAUSE", Flexible: true},
 	}
@@ -159,13 +164,13 @@ func (h *human) table(items []report.PendingItem) {
 	}
 	table := print.NewTable(columns...)
 	for _, item := range items {
-		cells := []string{rowName(item), string(item.Verdict), h.age(item), summary(item, h.wide)}
+		cells := []print.Cell{{Text: rowName(item)}, h.verdict(item.Verdict), {Text: h.age(item)}, {Text: summary(item, h.wide)}}
 		if h.wide {
 			remedy := firstRemedy(item.Remedies)
-			cells = append(cells, item.Workload, remedy.Description, remedy.Command)
+			cells = append(cells, print.Texts(item.Workload, remedy.Description, remedy.Command)...)
 		}
 		if h.all {
-			cells = slices.Insert(cells, 0, item.Namespace)
+			cells = slices.Insert(cells, 0, print.Cell{Text: item.Namespace})
 		}
 		table.Append(cells...)
 	}
@@ -223,7 +228,7 @@ func (h *human) groups(r *report.PendingReport) {
 		if group.Workloads > 0 {
 			of = " of " + plural(group.Workloads, "workload")
 		}
-		h.printf("\n%s%s%s  %s\n", lead, h.theme.Strong(plural(group.Pods, "pod")), of, h.verdictStyle(string(group.Verdict))(string(group.Verdict)))
+		h.printf("\n%s%s%s  %s\n", lead, h.theme.Strong(plural(group.Pods, "pod")), of, h.verdictStyle(group.Verdict)(string(group.Verdict)))
 		h.paragraph("    ", group.Cause, "    ", h.theme.Strong)
 		h.printf("    %s %s\n", h.theme.Faint("e.g."), print.Escape(group.Example))
 		if group.Remedy != nil {
@@ -251,21 +256,24 @@ func refused(items []report.PendingItem) []report.PendingItem {
 // groupTable draws --all -o wide: one row a group, then one a refused workload.
 func (h *human) groupTable(r *report.PendingReport) {
 	table := print.NewTable(
-		print.Column{Title: "PODS"}, print.Column{Title: "WORKLOADS"}, print.Column{Title: "VERDICT", Style: h.verdictStyle},
+		print.Column{Title: "PODS"}, print.Column{Title: "WORKLOADS"}, print.Column{Title: "VERDICT"},
 		print.Column{Title: "EXAMPLE"}, print.Column{Title: "CAUSE"}, print.Column{Title: "FREES"},
 		print.Column{Title: "REMEDY"}, print.Column{Title: "COMMAND"},
 	)
+	row := func(verdict report.Verdict, others ...string) {
+		table.Append(slices.Insert(print.Texts(others...), 2, h.verdict(verdict))...)
+	}
 	for _, group := range r.Groups {
 		remedy := report.Remedy{}
 		if group.Remedy != nil {
 			remedy = *group.Remedy
 		}
-		table.Append(fmt.Sprint(group.Pods), fmt.Sprint(group.Workloads), string(group.Verdict), group.Example, group.Cause,
+		row(group.Verdict, fmt.Sprint(group.Pods), fmt.Sprint(group.Workloads), group.Example, group.Cause,
 			fmt.Sprint(group.RemedyFrees), remedy.Description, remedy.Command)
 	}
 	for _, item := range refused(r.Items) {
 		remedy := firstRemedy(item.Remedies)
-		table.Append(fmt.Sprint(item.Replicas), "1", string(item.Verdict), item.Namespace+"/"+item.Name, summary(item, true),
+		row(item.Verdict, fmt.Sprint(item.Replicas), "1", item.Namespace+"/"+item.Name, summary(item, true),
 			"", remedy.Description, remedy.Command)
 	}
 	h.draw(table, 0, "", h.titles)
