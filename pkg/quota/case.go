@@ -5,7 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 )
 
 // DefaultReservationTTL is for how long a request may be under way: kube-apiserver's
@@ -20,7 +20,7 @@ type Case struct {
 	Group string
 
 	// decision is that of a case without a group.
-	decision *reportv1alpha1.QuotaCheck
+	decision *report.QuotaCheck
 	// change is that of the workload or, where template.New is given, the creation of
 	// one that the workload makes.
 	change, template Change
@@ -32,14 +32,14 @@ type Case struct {
 
 // Check is a verdict on a case.
 type Check struct {
-	*reportv1alpha1.QuotaCheck
+	*report.QuotaCheck
 	// Growth is by how much the change makes the charge of its group grow, by canonical
 	// key: what is to be reserved if it is admitted. Empty where there is no group.
 	Growth corev1.ResourceList
 }
 
 // decided is a case on which no group has a say.
-func decided(check *reportv1alpha1.QuotaCheck) *Case { return &Case{decision: check} }
+func decided(check *report.QuotaCheck) *Case { return &Case{decision: check} }
 
 // growth is the change's in the group. It is computed once for each way to count it,
 // however many states of the group the case is judged by.
@@ -79,7 +79,7 @@ func (c *Case) By(tree *Tree) Check {
 // byTemplate judges by one object that the template makes. That it does not fit now is
 // no refusal, as it is not made now; that there is no such group is one, where the
 // group is named anew.
-func (c *Case) byTemplate(tree *Tree) *reportv1alpha1.QuotaCheck {
+func (c *Case) byTemplate(tree *Tree) *report.QuotaCheck {
 	group := tree.Group(c.Group)
 	check := tree.CheckWorkload(c.change)
 	check.Object = objectName(c.template.New)
@@ -95,7 +95,7 @@ func (c *Case) byTemplate(tree *Tree) *reportv1alpha1.QuotaCheck {
 
 // checkUse makes a verdict one on who may charge the group, where the requester may not
 // from the workload's namespace.
-func (c *Case) checkUse(check *reportv1alpha1.QuotaCheck, group *Group) {
+func (c *Case) checkUse(check *report.QuotaCheck, group *Group) {
 	namespace := c.change.New.Namespace
 	if c.mayCharge == Yes || Allows(group, namespace) {
 		return

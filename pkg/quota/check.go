@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -54,7 +54,7 @@ const mostKeys = 64
 
 // CheckWorkload judges a workload's change by what its group has left. What does
 // not grow is allowed, whatever the group's state.
-func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
+func (t *Tree) CheckWorkload(c Change) *report.QuotaCheck {
 	if c.New.Group == "" {
 		return LetBy(c.New)
 	}
@@ -66,13 +66,13 @@ func (t *Tree) CheckWorkload(c Change) *reportv1alpha1.QuotaCheck {
 }
 
 // LetBy is the verdict on a workload of which quota has nothing to say.
-func LetBy(w *workload.Workload) *reportv1alpha1.QuotaCheck {
+func LetBy(w *workload.Workload) *report.QuotaCheck {
 	return newCheck(w.Group, objectName(w))
 }
 
 // checkMissing judges the change of a workload whose group is not there: it may stay
 // and shrink.
-func (t *Tree) checkMissing(c Change) *reportv1alpha1.QuotaCheck {
+func (t *Tree) checkMissing(c Change) *report.QuotaCheck {
 	check := LetBy(c.New)
 	if c.ties() || c.grows() {
 		refuse(check, "label %s: there is no group %q%s", stowagev1alpha1.GroupLabel, c.New.Group, nearest.DidYouMean(c.New.Group, t.Names()))
@@ -81,7 +81,7 @@ func (t *Tree) checkMissing(c Change) *reportv1alpha1.QuotaCheck {
 }
 
 // checkGroup judges the change of a workload by what its group has left for growth.
-func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *reportv1alpha1.QuotaCheck {
+func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *report.QuotaCheck {
 	check := LetBy(c.New)
 	for _, set := range c.New.PodSets {
 		if other := set.Template.Labels[stowagev1alpha1.GroupLabel]; other != "" && other != c.New.Group {
@@ -119,25 +119,25 @@ func (c Change) newlyUnset(group *Group, growth corev1.ResourceList) []string {
 
 // checkKey refuses needs of a key when the group has less left; fit says how many
 // replicas would fit then.
-func (t *Tree) checkKey(check *reportv1alpha1.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, fit func() *int64) {
+func (t *Tree) checkKey(check *report.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, fit func() *int64) {
 	left := Left(group, key)
 	if needs.Cmp(left) <= 0 {
 		return
 	}
-	t.exceed(check, group, reportv1alpha1.QuotaExceeded{
+	t.exceed(check, group, report.QuotaExceeded{
 		Key: string(key), Needs: needs, Left: left, Short: minus(needs, left), Hard: group.Spec.Hard[key], LargestFit: fit(),
 	})
 }
 
 // exceed refuses for want of a key, and says what would help.
-func (t *Tree) exceed(check *reportv1alpha1.QuotaCheck, group *Group, exceeded reportv1alpha1.QuotaExceeded) {
+func (t *Tree) exceed(check *report.QuotaCheck, group *Group, exceeded report.QuotaExceeded) {
 	line := fmt.Sprintf("group %s: %s: needs %s, %s of %s left (short %s)", group.Name, exceeded.Key,
 		&exceeded.Needs, &exceeded.Left, &exceeded.Hard, &exceeded.Short)
 	if exceeded.LargestFit != nil {
 		line += fmt.Sprintf("; largest that fits: %s", count(*exceeded.LargestFit, "replica"))
 	}
 	if name, left := t.idlest(group, corev1.ResourceName(exceeded.Key)); name != "" {
-		exceeded.Idle = &reportv1alpha1.QuotaIdle{Group: name, Left: left}
+		exceeded.Idle = &report.QuotaIdle{Group: name, Left: left}
 		line += fmt.Sprintf("; sibling %s has %s idle", name, &left)
 	}
 	check.Exceeded = append(check.Exceeded, exceeded)
@@ -145,7 +145,7 @@ func (t *Tree) exceed(check *reportv1alpha1.QuotaCheck, group *Group, exceeded r
 }
 
 // checkCash refuses growth of a resource whose hours are used up.
-func (t *Tree) checkCash(check *reportv1alpha1.QuotaCheck, group *Group, key corev1.ResourceName, growth corev1.ResourceList) {
+func (t *Tree) checkCash(check *report.QuotaCheck, group *Group, key corev1.ResourceName, growth corev1.ResourceList) {
 	if _, grows := growth[uncash(Canonical(key))]; !grows {
 		return
 	}
@@ -154,7 +154,7 @@ func (t *Tree) checkCash(check *reportv1alpha1.QuotaCheck, group *Group, key cor
 		return
 	}
 	used := group.Status.Used[key]
-	check.Exceeded = append(check.Exceeded, reportv1alpha1.QuotaExceeded{Key: string(key), Left: left, Short: times(left, -1), Hard: hard})
+	check.Exceeded = append(check.Exceeded, report.QuotaExceeded{Key: string(key), Left: left, Short: times(left, -1), Hard: hard})
 	line := fmt.Sprintf("group %s: %s: used up, %s of %s", group.Name, key, Hours(used), Hours(hard))
 	if group.Spec.Refill != nil {
 		line += fmt.Sprintf("; refills at %q%s", group.Spec.Refill.Schedule, inZone(group.Spec.Refill.TimeZone))
@@ -208,12 +208,12 @@ func quotient(a, b resource.Quantity) int64 {
 	return n
 }
 
-func newCheck(group, object string) *reportv1alpha1.QuotaCheck {
-	check := &reportv1alpha1.QuotaCheck{
+func newCheck(group, object string) *report.QuotaCheck {
+	check := &report.QuotaCheck{
 		Allowed: true, Object: object, Group: group,
-		Exceeded: []reportv1alpha1.QuotaExceeded{}, Reasons: []string{}, Warnings: []string{},
+		Exceeded: []report.QuotaExceeded{}, Reasons: []string{}, Warnings: []string{},
 	}
-	check.SetGroupVersionKind(reportv1alpha1.GroupVersion.WithKind("QuotaCheck"))
+	check.SetGroupVersionKind(report.GroupVersion.WithKind("QuotaCheck"))
 	return check
 }
 
@@ -226,12 +226,12 @@ func objectName(w *workload.Workload) string {
 	return name
 }
 
-func refuse(check *reportv1alpha1.QuotaCheck, format string, args ...any) {
+func refuse(check *report.QuotaCheck, format string, args ...any) {
 	check.Allowed = false
 	check.Reasons = append(check.Reasons, fmt.Sprintf(format, args...))
 }
 
-func warn(check *reportv1alpha1.QuotaCheck, format string, args ...any) {
+func warn(check *report.QuotaCheck, format string, args ...any) {
 	check.Warnings = append(check.Warnings, fmt.Sprintf(format, args...))
 }
 
@@ -243,4 +243,4 @@ func count(n int64, noun string) string {
 }
 
 // Text is the refusal as one message, a line a reason.
-func Text(check *reportv1alpha1.QuotaCheck) string { return strings.Join(check.Reasons, "\n") }
+func Text(check *report.QuotaCheck) string { return strings.Join(check.Reasons, "\n") }

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -154,10 +154,10 @@ func TestCheckWorkload(t *testing.T) {
 func TestCheckWorkloadManyKeys(t *testing.T) {
 	tree := quota.NewTree([]*quota.Group{newGroup("nlp", "", list("limits.cpu", "10", "limits.cpu.A4", "4", "pods", "50"))})
 	w := with(deployment(t, "nlp", 12, pod(list("cpu", "1"))), func(w *workload.Workload) { w.Models.CPU = "A4" })
-	want := &reportv1alpha1.QuotaCheck{
+	want := &report.QuotaCheck{
 		TypeMeta: metav1.TypeMeta{APIVersion: "report.stowage.dev/v1alpha1", Kind: "QuotaCheck"},
 		Object:   "default/deployment.apps/web", Group: "nlp",
-		Exceeded: []reportv1alpha1.QuotaExceeded{
+		Exceeded: []report.QuotaExceeded{
 			{Key: "limits.cpu", Needs: resource.MustParse("12"), Left: resource.MustParse("10"), Short: resource.MustParse("2"), Hard: resource.MustParse("10"), LargestFit: ptr.To[int64](10)},
 			{Key: "limits.cpu.A4", Needs: resource.MustParse("12"), Left: resource.MustParse("4"), Short: resource.MustParse("8"), Hard: resource.MustParse("4"), LargestFit: ptr.To[int64](4)},
 		},
@@ -168,7 +168,7 @@ func TestCheckWorkloadManyKeys(t *testing.T) {
 		Warnings: []string{},
 	}
 	got := tree.CheckWorkload(quota.Change{New: w})
-	if diff := cmp.Diff(want, got, sameLists, cmpopts.IgnoreFields(reportv1alpha1.QuotaCheck{}, "TypeMeta")); diff != "" {
+	if diff := cmp.Diff(want, got, sameLists, cmpopts.IgnoreFields(report.QuotaCheck{}, "TypeMeta")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.Kind != "QuotaCheck" {

@@ -11,7 +11,7 @@ import (
 	"github.com/robfig/cron/v3"
 	corev1 "k8s.io/api/core/v1"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 )
@@ -34,13 +34,13 @@ func GroupGrowth(old, group *Group) corev1.ResourceList {
 
 // CheckCreate judges a new group: a valid spec, a parent that exists, every key of
 // the parent's hard, and enough left there.
-func (t *Tree) CheckCreate(group *Group) *reportv1alpha1.QuotaCheck {
+func (t *Tree) CheckCreate(group *Group) *report.QuotaCheck {
 	return t.checkSpec(nil, group)
 }
 
 // CheckUpdate judges a group's new spec: as for a creation, by the difference; the
 // parent stays; and a new key must be in every child first.
-func (t *Tree) CheckUpdate(old, group *Group) *reportv1alpha1.QuotaCheck {
+func (t *Tree) CheckUpdate(old, group *Group) *report.QuotaCheck {
 	check := t.checkSpec(old, group)
 	if old.Spec.ParentBizGroup != group.Spec.ParentBizGroup {
 		refuse(check, "spec.parentBizGroup: never changes (it is %q): create a new group under %q and move the workloads there", old.Spec.ParentBizGroup, group.Spec.ParentBizGroup)
@@ -85,7 +85,7 @@ func (t *Tree) childrenWithout(name string, key corev1.ResourceName) []string {
 
 // CheckDelete judges a group's deletion: leaves only, and not while workloads
 // charge it, unless it is annotated stowage.dev/delete-with-workloads=true.
-func (t *Tree) CheckDelete(group *Group) *reportv1alpha1.QuotaCheck {
+func (t *Tree) CheckDelete(group *Group) *report.QuotaCheck {
 	check := newCheck(group.Spec.ParentBizGroup, groupName(group))
 	var children []string
 	for _, child := range t.Children(group.Name) {
@@ -133,7 +133,7 @@ func charges(group *Group) []string {
 }
 
 // checkSpec judges what creations and updates have in common.
-func (t *Tree) checkSpec(old, group *Group) *reportv1alpha1.QuotaCheck {
+func (t *Tree) checkSpec(old, group *Group) *report.QuotaCheck {
 	check := newCheck(group.Spec.ParentBizGroup, groupName(group))
 	for _, problem := range Validate(group) {
 		refuse(check, "%s", problem)

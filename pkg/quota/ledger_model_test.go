@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -142,7 +142,7 @@ type request struct {
 	payer     string
 	growth    amounts
 	read      func() bool
-	check     func(*quota.Tree) (*reportv1alpha1.QuotaCheck, corev1.ResourceList)
+	check     func(*quota.Tree) (*report.QuotaCheck, corev1.ResourceList)
 	write     func() bool
 	admitted  bool
 	expiry    time.Time // zero where there is no reservation
@@ -295,7 +295,7 @@ func (w *world) changeWorkload(what string, uid types.UID, change func(*workload
 		}
 		return true
 	}
-	r.check = func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, corev1.ResourceList) {
+	r.check = func(tree *quota.Tree) (*report.QuotaCheck, corev1.ResourceList) {
 		c := quota.Change{Old: before, New: after}
 		check := tree.CheckWorkload(c)
 		if payer := tree.Group(after.Group); payer != nil {
@@ -357,7 +357,7 @@ func (w *world) changeGroup(what, name string, change func(*quota.Group) *quota.
 		}
 		return true
 	}
-	r.check = func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, corev1.ResourceList) {
+	r.check = func(tree *quota.Tree) (*report.QuotaCheck, corev1.ResourceList) {
 		if before == nil {
 			return tree.CheckCreate(after), quota.GroupGrowth(nil, after)
 		}
@@ -406,7 +406,7 @@ func (w *world) removeGroup(name string) {
 		group = w.groups[name]
 		return group != nil
 	}
-	r.check = func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, corev1.ResourceList) {
+	r.check = func(tree *quota.Tree) (*report.QuotaCheck, corev1.ResourceList) {
 		tree.Put(group)
 		return tree.CheckDelete(group), nil
 	}

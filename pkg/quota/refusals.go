@@ -1,7 +1,7 @@
 package quota
 
 import (
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -14,7 +14,7 @@ func RequiresGroup(labels map[string]string) bool {
 
 // CheckUngrouped judges a workload without a group in a namespace that demands one. A
 // workload that had no group before may stay as it is, or become smaller.
-func CheckUngrouped(c Change) *reportv1alpha1.QuotaCheck {
+func CheckUngrouped(c Change) *report.QuotaCheck {
 	check := newCheck("", objectName(c.New))
 	if c.ties() || c.grows() {
 		refuse(check, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
@@ -26,7 +26,7 @@ func CheckUngrouped(c Change) *reportv1alpha1.QuotaCheck {
 // CheckPart judges what somebody other than its controller does with a part of the
 // workload charged, which is charged for it: nobody else may make such a part, or make
 // it larger. A forged owner buys nothing. owner is the kind of the part's owner.
-func CheckPart(c Change, owner *workload.Kind, charged *workload.Workload) *reportv1alpha1.QuotaCheck {
+func CheckPart(c Change, owner *workload.Kind, charged *workload.Workload) *report.QuotaCheck {
 	check := newCheck("", objectName(c.New))
 	switch {
 	case c.Old == nil || c.Old.Owner == nil || c.Old.Owner.UID != c.New.Owner.UID:
@@ -46,7 +46,7 @@ func (c Change) grows() bool {
 
 // CheckTemplate judges a workload without pods of its own (a CronJob): the template
 // of what it makes must name its group, as it is that which is charged.
-func CheckTemplate(w *workload.Workload, templateGroup string) *reportv1alpha1.QuotaCheck {
+func CheckTemplate(w *workload.Workload, templateGroup string) *report.QuotaCheck {
 	check := newCheck(w.Group, objectName(w))
 	if templateGroup != w.Group {
 		refuse(check, "%s.metadata.labels: must name the group that the object names, as what it makes is charged there: add the label %s: %s",
@@ -57,22 +57,22 @@ func CheckTemplate(w *workload.Workload, templateGroup string) *reportv1alpha1.Q
 
 // RefuseUse turns check into a refusal for the one reason that who ("user alice",
 // "you") may not charge the group from the namespace; it tells nothing else of it.
-func RefuseUse(check *reportv1alpha1.QuotaCheck, who, namespace string) {
+func RefuseUse(check *report.QuotaCheck, who, namespace string) {
 	*check = *newCheck(check.Group, check.Object)
 	refuse(check, `group %s: %s may not charge it from namespace %s: have %s added to the group's spec.allow.namespaces, or the verb "use" on %s/%s granted`,
 		check.Group, who, namespace, namespace, stowagev1alpha1.BizGroupResourceQuotaResource, check.Group)
 }
 
 // warnUse warns that it is not known who may charge the group from the namespace.
-func warnUse(check *reportv1alpha1.QuotaCheck, namespace string) {
+func warnUse(check *report.QuotaCheck, namespace string) {
 	warn(check, `group %s: its spec.allow.namespaces does not have %s, and a dump does not say who has the verb "use" on %s/%s: without it, this is refused`,
 		check.Group, namespace, stowagev1alpha1.BizGroupResourceQuotaResource, check.Group)
 }
 
 // Warn turns a refusal into warnings of its reasons, each after prefix.
-func Warn(check *reportv1alpha1.QuotaCheck, prefix string) {
+func Warn(check *report.QuotaCheck, prefix string) {
 	for _, reason := range check.Reasons {
 		warn(check, "%s%s", prefix, reason)
 	}
-	check.Allowed, check.Reasons, check.Exceeded = true, []string{}, []reportv1alpha1.QuotaExceeded{}
+	check.Allowed, check.Reasons, check.Exceeded = true, []string{}, []report.QuotaExceeded{}
 }

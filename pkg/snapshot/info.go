@@ -5,12 +5,12 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 )
 
 const infoKind = "SnapshotInfo"
 
-var infoAPIVersion = reportv1alpha1.GroupVersion.String()
+var infoAPIVersion = report.GroupVersion.String()
 
 // info is what a Snapshot knows beside its objects. Write puts it first, as an
 // item of its own, and Read takes it back. `kubectl get` prints none.

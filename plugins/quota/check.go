@@ -13,7 +13,7 @@ import (
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
@@ -144,10 +144,10 @@ func (o *checkOptions) Run(ctx context.Context) error {
 	return nil
 }
 
-func refused(check reportv1alpha1.QuotaCheck) bool { return !check.Allowed }
+func refused(check report.QuotaCheck) bool { return !check.Allowed }
 
 // ask judges what the files hold, or the workload that is named.
-func (o *checkOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaCheckList, error) {
+func (o *checkOptions) ask(ctx context.Context) (*report.QuotaCheckList, error) {
 	var subjects []subject
 	if o.fromFiles() { // a mistake in one is told before a cluster is loaded
 		kinds, err := o.source.kinds()
@@ -177,7 +177,7 @@ func (o *checkOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaCheckList,
 }
 
 // judgeAll judges the subjects in their order.
-func (o *checkOptions) judgeAll(ctx context.Context, groups *state.State, subjects []subject) (*reportv1alpha1.QuotaCheckList, error) {
+func (o *checkOptions) judgeAll(ctx context.Context, groups *state.State, subjects []subject) (*report.QuotaCheckList, error) {
 	you := state.Requester{Name: "you"}
 	if !o.source.Offline() {
 		var err error
@@ -186,8 +186,8 @@ func (o *checkOptions) judgeAll(ctx context.Context, groups *state.State, subjec
 		}
 	}
 	trial := groups.Try(you)
-	list := &reportv1alpha1.QuotaCheckList{Items: []reportv1alpha1.QuotaCheck{}}
-	list.SetGroupVersionKind(reportv1alpha1.GroupVersion.WithKind("QuotaCheckList"))
+	list := &report.QuotaCheckList{Items: []report.QuotaCheck{}}
+	list.SetGroupVersionKind(report.GroupVersion.WithKind("QuotaCheckList"))
 	for _, subject := range subjects {
 		check, err := judge(ctx, trial, subject, operation(o.op))
 		if err != nil {

@@ -7,12 +7,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
 )
 
 // print writes the verdicts.
-func (o *checkOptions) print(list *reportv1alpha1.QuotaCheckList) error {
+func (o *checkOptions) print(list *report.QuotaCheckList) error {
 	switch {
 	case o.output.Name():
 		for _, check := range list.Items {
@@ -22,11 +22,11 @@ func (o *checkOptions) print(list *reportv1alpha1.QuotaCheckList) error {
 		}
 		return nil
 	case !o.output.Human():
-		var report runtime.Object = list
+		var object runtime.Object = list
 		if len(list.Items) == 1 && !strings.HasPrefix(o.output.Format, "custom-columns") {
-			report = &list.Items[0]
+			object = &list.Items[0]
 		}
-		return o.output.PrintReport(o.Out, report)
+		return o.output.PrintReport(o.Out, object)
 	}
 	theme := o.output.Color.Theme(o.Env)
 	for _, check := range list.Items {
@@ -38,7 +38,7 @@ func (o *checkOptions) print(list *reportv1alpha1.QuotaCheckList) error {
 }
 
 // writeCheck draws a verdict: the object's line, then the reasons and warnings.
-func writeCheck(out io.Writer, check *reportv1alpha1.QuotaCheck, theme print.Theme, width int) error {
+func writeCheck(out io.Writer, check *report.QuotaCheck, theme print.Theme, width int) error {
 	verdict := theme.Good("admitted")
 	if !check.Allowed {
 		verdict = theme.Bad("refused ")

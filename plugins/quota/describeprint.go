@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -131,7 +131,7 @@ func (p *describePrinter) counted(group *quota.Group) string {
 	return print.Age(group.Status.LastReconcileTime.Time, p.now) + " ago"
 }
 
-func (p *describePrinter) keys(keys []reportv1alpha1.QuotaTreeKey) {
+func (p *describePrinter) keys(keys []report.QuotaTreeKey) {
 	table := print.NewTable(
 		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE"},
 		print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"},
@@ -202,7 +202,7 @@ func (p *describePrinter) history(group *quota.Group) {
 	for _, period := range group.Status.History {
 		var used []string
 		for _, name := range quota.Keys(period.Used) {
-			key := reportv1alpha1.QuotaTreeKey{Key: string(name), Hard: group.Spec.Hard[name]}
+			key := report.QuotaTreeKey{Key: string(name), Hard: group.Spec.Hard[name]}
 			used = append(used, key.Key+" "+amount(key, period.Used[name]))
 		}
 		table.Append(print.Texts(day(period.Start), day(period.End), strings.Join(used, ", "))...)

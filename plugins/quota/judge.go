@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -17,7 +17,7 @@ import (
 
 // judge returns the verdict on what op would do with the subject; op is empty for
 // an update of what exists and a creation of what does not.
-func judge(ctx context.Context, trial *state.Trial, s subject, op operation) (*reportv1alpha1.QuotaCheck, error) {
+func judge(ctx context.Context, trial *state.Trial, s subject, op operation) (*report.QuotaCheck, error) {
 	if group := s.group(); group != nil {
 		op, err := op.of(groupResource, group.Name, trial.Group(group.Name) != nil)
 		switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -110,11 +110,11 @@ func (o *treeOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := o.report(groups)
+	tree, err := o.report(groups)
 	if err != nil {
 		return err
 	}
-	return o.print(report, groups.Now)
+	return o.print(tree, groups.Now)
 }
 
 // follow prints the tree, and then the groups that are new or different whenever
@@ -124,23 +124,23 @@ func (o *treeOptions) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var seen []reportv1alpha1.QuotaTreeItem
+	var seen []report.QuotaTreeItem
 	for first := true; ; first = false {
 		groups, err := next(ctx)
 		if err != nil {
 			return err
 		}
-		report, err := o.report(groups)
+		tree, err := o.report(groups)
 		if err != nil {
 			return err
 		}
-		items := report.Items
+		items := tree.Items
 		if !first {
-			report.Items = changed(seen, items)
+			tree.Items = changed(seen, items)
 			o.output.NoHeaders = true
 		}
-		if first || len(report.Items) > 0 {
-			if err := o.print(report, groups.Now); err != nil {
+		if first || len(tree.Items) > 0 {
+			if err := o.print(tree, groups.Now); err != nil {
 				return err
 			}
 		}
@@ -150,33 +150,33 @@ func (o *treeOptions) follow(ctx context.Context) error {
 
 // changed are the items that before lacks, or has otherwise; without their places
 // in the tree, of which they are only parts.
-func changed(before, after []reportv1alpha1.QuotaTreeItem) []reportv1alpha1.QuotaTreeItem {
-	items, _ := cli.Compare(before, after, func(item reportv1alpha1.QuotaTreeItem) string { return item.Namespace + "/" + item.Name })
+func changed(before, after []report.QuotaTreeItem) []report.QuotaTreeItem {
+	items, _ := cli.Compare(before, after, func(item report.QuotaTreeItem) string { return item.Namespace + "/" + item.Name })
 	for i := range items {
 		items[i].Depth = 0
 	}
 	return items
 }
 
-func (o *treeOptions) report(groups *state.State) (*reportv1alpha1.QuotaTree, error) {
+func (o *treeOptions) report(groups *state.State) (*report.QuotaTree, error) {
 	cli.Warn(o.ErrOut, uncounted(groups))
 	if len(groups.Snapshot.BizGroupResourceQuotas) == 0 && o.name == "" {
 		o.explainNone(groups.Snapshot)
 	}
-	report, err := groups.Tree(o.name)
+	tree, err := groups.Tree(o.name)
 	if err != nil {
 		return nil, err
 	}
-	if err := state.Select(report, o.selection); err != nil {
+	if err := state.Select(tree, o.selection); err != nil {
 		return nil, fmt.Errorf("--resource %w", err)
 	}
 	if o.output.SortBy == "" {
-		return report, nil
+		return tree, nil
 	}
-	for i := range report.Items {
-		report.Items[i].Depth = 0
+	for i := range tree.Items {
+		tree.Items[i].Depth = 0
 	}
-	return report, cli.SortBy(report.Items, o.output.SortBy)
+	return tree, cli.SortBy(tree.Items, o.output.SortBy)
 }
 
 // explainNone says on stderr why the tree is one of ResourceQuotas, or empty.

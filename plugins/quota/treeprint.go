@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/duration"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
@@ -37,13 +37,13 @@ const (
 )
 
 // print writes the report as of now.
-func (o *treeOptions) print(report *reportv1alpha1.QuotaTree, now time.Time) error {
+func (o *treeOptions) print(tree *report.QuotaTree, now time.Time) error {
 	switch {
 	case o.output.Name():
-		return printNames(o.Out, report.Items)
+		return printNames(o.Out, tree.Items)
 	case !o.output.Human():
-		return o.output.PrintReport(o.Out, report)
-	case len(report.Items) == 0:
+		return o.output.PrintReport(o.Out, tree)
+	case len(tree.Items) == 0:
 		if o.over != "" {
 			fmt.Fprintf(o.ErrOut, "No group uses %s%% of a key\n", strings.TrimSuffix(o.over, "%"))
 		}
@@ -60,11 +60,11 @@ func (o *treeOptions) print(report *reportv1alpha1.QuotaTree, now time.Time) err
 	if p.wide {
 		opts.Width = 0
 	}
-	return p.table(report.Items).Write(o.Out, opts)
+	return p.table(tree.Items).Write(o.Out, opts)
 }
 
 // printNames writes one line an item, as `kubectl get -o name`.
-func printNames(w io.Writer, items []reportv1alpha1.QuotaTreeItem) error {
+func printNames(w io.Writer, items []report.QuotaTreeItem) error {
 	for _, item := range items {
 		kind := groupSingular
 		if item.Namespace != "" {
@@ -85,7 +85,7 @@ type treePrinter struct {
 	now             time.Time
 }
 
-func (p *treePrinter) table(items []reportv1alpha1.QuotaTreeItem) *print.Table {
+func (p *treePrinter) table(items []report.QuotaTreeItem) *print.Table {
 	columns := []print.Column{
 		{Title: "NAME", Middle: true},
 		{Title: "KEY", Middle: true, Flexible: true},
@@ -109,7 +109,7 @@ func (p *treePrinter) table(items []reportv1alpha1.QuotaTreeItem) *print.Table {
 }
 
 // appendItem adds a row for each key shown, the first one with the name.
-func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item reportv1alpha1.QuotaTreeItem) {
+func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item report.QuotaTreeItem) {
 	name := branch.First + item.Name
 	if item.Namespace != "" {
 		name = item.Namespace + "/" + item.Name
@@ -127,7 +127,7 @@ func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item r
 	}
 }
 
-func (p *treePrinter) cells(key reportv1alpha1.QuotaTreeKey) []print.Cell {
+func (p *treePrinter) cells(key report.QuotaTreeKey) []print.Cell {
 	cells := slices.Insert(print.Texts(key.Key, amount(key, key.Used), amount(key, key.Hard), p.left(key)), 1, p.use(key))
 	if p.wide {
 		refills := ""
@@ -140,7 +140,7 @@ func (p *treePrinter) cells(key reportv1alpha1.QuotaTreeKey) []print.Cell {
 }
 
 // use is the percentage in use, after a bar where bars are drawn.
-func (p *treePrinter) use(key reportv1alpha1.QuotaTreeKey) print.Cell {
+func (p *treePrinter) use(key report.QuotaTreeKey) print.Cell {
 	cell := print.Cell{Text: fmt.Sprintf("%3d%%", key.Percent), Style: p.theme.Bad}
 	switch {
 	case key.Percent < warnPercent:
@@ -162,7 +162,7 @@ func (p *treePrinter) use(key reportv1alpha1.QuotaTreeKey) print.Cell {
 
 // left is what is left, of a cash key with how long it lasts: until it is used up,
 // or until the refill when that comes first.
-func (p *treePrinter) left(key reportv1alpha1.QuotaTreeKey) string {
+func (p *treePrinter) left(key report.QuotaTreeKey) string {
 	text := amount(key, key.Left)
 	switch {
 	case key.PerHour == nil || key.Left.Sign() <= 0:
@@ -179,7 +179,7 @@ func (p *treePrinter) left(key reportv1alpha1.QuotaTreeKey) string {
 
 // amount is a quantity of a key for people: hours with two decimals at most, those
 // of bytes in the largest unit that fits.
-func amount(key reportv1alpha1.QuotaTreeKey, quantity resource.Quantity) string {
+func amount(key report.QuotaTreeKey, quantity resource.Quantity) string {
 	if !quota.IsCash(corev1.ResourceName(key.Key)) {
 		return quantity.String()
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
 )
@@ -69,29 +69,29 @@ func (o *verifyOptions) Validate(*cobra.Command) error { return o.output.Validat
 
 // Run prints what differs, and on a cluster has looked twice at it.
 func (o *verifyOptions) Run(ctx context.Context) error {
-	report, err := o.ask(ctx)
+	verified, err := o.ask(ctx)
 	if err != nil {
 		return err
 	}
-	if len(report.Items) > 0 && !o.source.Offline() {
-		if report, err = o.askAgain(ctx, report); err != nil {
+	if len(verified.Items) > 0 && !o.source.Offline() {
+		if verified, err = o.askAgain(ctx, verified); err != nil {
 			return err
 		}
 	}
-	if err := cli.SortBy(report.Items, o.output.SortBy); err != nil {
+	if err := cli.SortBy(verified.Items, o.output.SortBy); err != nil {
 		return err
 	}
-	if err := o.print(report); err != nil {
+	if err := o.print(verified); err != nil {
 		return err
 	}
-	if o.exitCode && len(report.Items) > 0 {
+	if o.exitCode && len(verified.Items) > 0 {
 		return cli.ErrNo
 	}
 	return nil
 }
 
 // askAgain leaves of a report what is still so after a while.
-func (o *verifyOptions) askAgain(ctx context.Context, before *reportv1alpha1.QuotaVerify) (*reportv1alpha1.QuotaVerify, error) {
+func (o *verifyOptions) askAgain(ctx context.Context, before *report.QuotaVerify) (*report.QuotaVerify, error) {
 	timer := o.Clock.NewTimer(settleTime)
 	defer timer.Stop()
 	select {
@@ -107,7 +107,7 @@ func (o *verifyOptions) askAgain(ctx context.Context, before *reportv1alpha1.Quo
 	return after, nil
 }
 
-func (o *verifyOptions) ask(ctx context.Context) (*reportv1alpha1.QuotaVerify, error) {
+func (o *verifyOptions) ask(ctx context.Context) (*report.QuotaVerify, error) {
 	groups, err := o.source.load(ctx, o.Env, "nodes")
 	if err != nil {
 		return nil, err

@@ -3,19 +3,19 @@ package quota
 import (
 	"fmt"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
 )
 
 // print writes the report.
-func (o *verifyOptions) print(report *reportv1alpha1.QuotaVerify) error {
+func (o *verifyOptions) print(verified *report.QuotaVerify) error {
 	switch {
 	case o.output.Name():
-		return o.printNames(report)
+		return o.printNames(verified)
 	case !o.output.Human():
-		return o.output.PrintReport(o.Out, report)
-	case len(report.Items) == 0:
-		fmt.Fprintf(o.ErrOut, "No drift: the ledgers of %s agree with what is there\n", plural(report.Groups, "group"))
+		return o.output.PrintReport(o.Out, verified)
+	case len(verified.Items) == 0:
+		fmt.Fprintf(o.ErrOut, "No drift: the ledgers of %s agree with what is there\n", plural(verified.Groups, "group"))
 		return nil
 	}
 	theme := o.output.Color.Theme(o.Env)
@@ -23,7 +23,7 @@ func (o *verifyOptions) print(report *reportv1alpha1.QuotaVerify) error {
 		print.Column{Title: "GROUP", Middle: true}, print.Column{Title: "KEY", Middle: true},
 		print.Column{Title: "LEDGER"}, print.Column{Title: "REALITY"}, print.Column{Title: "DRIFT"},
 	)
-	for _, item := range report.Items {
+	for _, item := range verified.Items {
 		drift := item.Drift.String()
 		if item.Drift.Sign() > 0 {
 			drift = "+" + drift
@@ -39,9 +39,9 @@ func (o *verifyOptions) print(report *reportv1alpha1.QuotaVerify) error {
 }
 
 // printNames writes one line a group that has drifted.
-func (o *verifyOptions) printNames(report *reportv1alpha1.QuotaVerify) error {
+func (o *verifyOptions) printNames(verified *report.QuotaVerify) error {
 	last := ""
-	for _, item := range report.Items {
+	for _, item := range verified.Items {
 		if item.Group == last {
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/webhook"
@@ -28,7 +28,7 @@ type horizontal struct {
 // autoscaler judges whether what a HorizontalPodAutoscaler scales would fit at
 // maxReplicas. Nothing is charged for that: an autoscaler asks again when it scales,
 // and so it may be admitted when that cannot be said.
-func (d *decider) autoscaler(ctx context.Context, req *admission.Request) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) autoscaler(ctx context.Context, req *admission.Request) (*report.QuotaCheck, error) {
 	var before, after horizontal
 	if err := webhook.DecodeInto(req.Object, "object", &after); err != nil {
 		return nil, err
@@ -48,13 +48,13 @@ func (d *decider) autoscaler(ctx context.Context, req *admission.Request) (*repo
 	}
 	check, err := d.atMost(ctx, req, kind, types.NamespacedName{Namespace: req.Namespace, Name: target.Name}, after.Spec.MaxReplicas)
 	if err != nil {
-		return &reportv1alpha1.QuotaCheck{Allowed: true, Warnings: []string{fmt.Sprintf("spec.maxReplicas: whether %d will fit is not known: %v", after.Spec.MaxReplicas, err)}}, nil
+		return &report.QuotaCheck{Allowed: true, Warnings: []string{fmt.Sprintf("spec.maxReplicas: whether %d will fit is not known: %v", after.Spec.MaxReplicas, err)}}, nil
 	}
 	return check, nil
 }
 
 // atMost judges a workload with the number of replicas that an autoscaler may give it.
-func (d *decider) atMost(ctx context.Context, req *admission.Request, kind *workload.Kind, name types.NamespacedName, replicas int32) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) atMost(ctx context.Context, req *admission.Request, kind *workload.Kind, name types.NamespacedName, replicas int32) (*report.QuotaCheck, error) {
 	change, err := d.resized(ctx, kind, name, nil, replicas)
 	if change == nil || err != nil || change.New.Group == "" {
 		return nil, err
@@ -63,7 +63,7 @@ func (d *decider) atMost(ctx context.Context, req *admission.Request, kind *work
 	if owner != nil || err != nil {
 		return nil, err
 	}
-	return d.ledger.judgeLive(ctx, change.New.Group, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
+	return d.ledger.judgeLive(ctx, change.New.Group, func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
 		check := tree.CheckWorkload(*change)
 		for i, reason := range check.Reasons {
 			check.Reasons[i] = fmt.Sprintf("spec.maxReplicas: %d will not fit: %s", replicas, reason)

@@ -22,7 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -61,7 +61,7 @@ func TestCheckSaysTheSame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			admission := test.decide(t, d)
 			check := test.check(t)
-			for _, verdict := range []*reportv1alpha1.QuotaCheck{admission, check} {
+			for _, verdict := range []*report.QuotaCheck{admission, check} {
 				if text := quota.Text(verdict); verdict.Allowed != (test.refused == "") || !strings.Contains(text, test.refused) {
 					t.Errorf("reasons %q, want %q", text, test.refused)
 				}
@@ -70,7 +70,7 @@ func TestCheckSaysTheSame(t *testing.T) {
 				}
 			}
 			if diff := cmp.Diff(admission, check, cmpopts.EquateEmpty(),
-				cmpopts.IgnoreFields(reportv1alpha1.QuotaCheck{}, "TypeMeta", "Object", "Group"), cmp.Comparer(sameQuantity)); diff != "" {
+				cmpopts.IgnoreFields(report.QuotaCheck{}, "TypeMeta", "Object", "Group"), cmp.Comparer(sameQuantity)); diff != "" {
 				t.Errorf("- is the webhook, + is the check:\n%s", diff)
 			}
 		})
@@ -80,7 +80,7 @@ func TestCheckSaysTheSame(t *testing.T) {
 func sameQuantity(a, b resource.Quantity) bool { return a.Cmp(b) == 0 }
 
 // decide is the decider's verdict on the case, as a dry run.
-func (test sameCase) decide(t *testing.T, d *decider) *reportv1alpha1.QuotaCheck {
+func (test sameCase) decide(t *testing.T, d *decider) *report.QuotaCheck {
 	t.Helper()
 	decide, before, after := d.workload, test.before, test.after
 	if after == nil {
@@ -97,7 +97,7 @@ func (test sameCase) decide(t *testing.T, d *decider) *reportv1alpha1.QuotaCheck
 		t.Fatal(err)
 	}
 	if check == nil {
-		return &reportv1alpha1.QuotaCheck{Allowed: true}
+		return &report.QuotaCheck{Allowed: true}
 	}
 	for i, reason := range check.Reasons {
 		check.Reasons[i] = strings.Replace(reason, "user jane may not", "you may not", 1)
@@ -106,7 +106,7 @@ func (test sameCase) decide(t *testing.T, d *decider) *reportv1alpha1.QuotaCheck
 }
 
 // check is the command's verdict on the case.
-func (test sameCase) check(t *testing.T) *reportv1alpha1.QuotaCheck {
+func (test sameCase) check(t *testing.T) *report.QuotaCheck {
 	t.Helper()
 	args, stdin := []string{"check", "-f", "-"}, ""
 	if test.after == nil {
@@ -115,7 +115,7 @@ func (test sameCase) check(t *testing.T) *reportv1alpha1.QuotaCheck {
 		stdin = string(raw(t, typed(t, test.after)).Raw)
 	}
 	result := runCheck(t, stdin, args...)
-	verdict := &reportv1alpha1.QuotaCheck{}
+	verdict := &report.QuotaCheck{}
 	if err := json.Unmarshal([]byte(result.Stdout), verdict); err != nil || result.Code != 0 {
 		t.Fatalf("%v:\n%s", err, result)
 	}

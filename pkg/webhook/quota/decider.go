@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/webhook"
@@ -24,7 +24,7 @@ type decider struct {
 }
 
 // decide judges a request; nil where quota has nothing to say about it.
-type decide func(context.Context, *admission.Request) (*reportv1alpha1.QuotaCheck, error)
+type decide func(context.Context, *admission.Request) (*report.QuotaCheck, error)
 
 // answered is decide as the frame has it.
 func (decide decide) answered(ctx context.Context, req *admission.Request) (*webhook.Answer, error) {
@@ -40,14 +40,14 @@ func (decide decide) answered(ctx context.Context, req *admission.Request) (*web
 // byGroup answers with a case's verdict by the state of its group, in which what the
 // workload grows is reserved. base is the version of the object that is changed; empty
 // for a creation.
-func (d *decider) byGroup(ctx context.Context, req *admission.Request, c *quota.Case, object stowagev1alpha1.ObjectReference, base string) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) byGroup(ctx context.Context, req *admission.Request, c *quota.Case, object stowagev1alpha1.ObjectReference, base string) (*report.QuotaCheck, error) {
 	if c == nil {
 		return nil, nil
 	}
 	if c.Group == "" {
 		return c.By(nil).QuotaCheck, nil
 	}
-	return d.reserve(ctx, req, c.Group, subject{req.UID, object.UID, base}, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
+	return d.reserve(ctx, req, c.Group, subject{req.UID, object.UID, base}, func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
 		check := c.By(tree)
 		if len(check.Growth) == 0 {
 			return check.QuotaCheck, nil
@@ -58,7 +58,7 @@ func (d *decider) byGroup(ctx context.Context, req *admission.Request, c *quota.
 
 // reserve judges by a state of the group, in which what is needed is reserved unless the
 // request is a dry run.
-func (d *decider) reserve(ctx context.Context, req *admission.Request, group string, subject subject, judge judge) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) reserve(ctx context.Context, req *admission.Request, group string, subject subject, judge judge) (*report.QuotaCheck, error) {
 	if webhook.IsDryRun(req) {
 		return d.ledger.judgeLive(ctx, group, judge)
 	}

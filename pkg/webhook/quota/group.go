@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/webhook"
@@ -19,7 +19,7 @@ import (
 // version: the API server asks anew about one that another came before. What a group
 // takes of its parent is reserved there, as a workload's charge is; and so is a new
 // group that takes nothing, for its parent to know of it.
-func (d *decider) group(ctx context.Context, req *admission.Request) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) group(ctx context.Context, req *admission.Request) (*report.QuotaCheck, error) {
 	if req.SubResource != "" {
 		return nil, nil
 	}
@@ -44,7 +44,7 @@ func (d *decider) group(ctx context.Context, req *admission.Request) (*reportv1a
 }
 
 // deleteGroup judges the deletion of a group by its children, live.
-func (d *decider) deleteGroup(ctx context.Context, group *quota.Group) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) deleteGroup(ctx context.Context, group *quota.Group) (*report.QuotaCheck, error) {
 	family, err := d.family(ctx, group)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (d *decider) deleteGroup(ctx context.Context, group *quota.Group) (*reportv
 }
 
 // putGroup judges a group's creation, where before is nil, or its new spec.
-func (d *decider) putGroup(ctx context.Context, req *admission.Request, before, after *quota.Group) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) putGroup(ctx context.Context, req *admission.Request, before, after *quota.Group) (*report.QuotaCheck, error) {
 	var family []*quota.Group
 	if before != nil {
 		var err error
@@ -66,7 +66,7 @@ func (d *decider) putGroup(ctx context.Context, req *admission.Request, before, 
 	if before != nil {
 		base = before.ResourceVersion
 	}
-	judge := func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
+	judge := func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
 		for _, group := range family {
 			tree.Put(group)
 		}

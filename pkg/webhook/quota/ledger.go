@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 )
@@ -23,7 +23,7 @@ import (
 // is no such group. What it allows may need a reservation; nil where nothing grows.
 // It is called once for each state that the request is judged by, must not block,
 // and may add to the tree.
-type judge func(*quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation)
+type judge func(*quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation)
 
 // ledger makes reservations in the groups' status. There is one in a process; it is
 // safe for concurrent use.
@@ -56,9 +56,9 @@ type request struct {
 	subject
 	ctx   context.Context
 	judge judge
-	check *reportv1alpha1.QuotaCheck      // by the state judged last; nil before
-	waits bool                            // for the controller, before it may be refused
-	done  chan *reportv1alpha1.QuotaCheck // buffered: who asked may be gone
+	check *report.QuotaCheck      // by the state judged last; nil before
+	waits bool                    // for the controller, before it may be refused
+	done  chan *report.QuotaCheck // buffered: who asked may be gone
 
 	mu  sync.Mutex
 	why error // why it is not settled yet
@@ -75,13 +75,13 @@ var (
 // charge judges a request of the named group and writes the reservation that it
 // needs. The error says that this could not be done before ctx ended; the reservation
 // may stand then, until its expiry.
-func (l *ledger) charge(ctx context.Context, group string, subject subject, judge judge) (*reportv1alpha1.QuotaCheck, error) {
+func (l *ledger) charge(ctx context.Context, group string, subject subject, judge judge) (*report.QuotaCheck, error) {
 	if known := l.groups.get(group); known != nil {
 		if check, reservation := judge(quota.NewTree([]*quota.Group{known})); check.Allowed && reservation == nil {
 			return check, nil
 		}
 	}
-	r := &request{subject: subject, ctx: ctx, judge: judge, done: make(chan *reportv1alpha1.QuotaCheck, 1)}
+	r := &request{subject: subject, ctx: ctx, judge: judge, done: make(chan *report.QuotaCheck, 1)}
 	l.enqueue(group, r)
 	select {
 	case check := <-r.done:
@@ -94,7 +94,7 @@ func (l *ledger) charge(ctx context.Context, group string, subject subject, judg
 }
 
 // judgeLive judges by the live state of the named group, and writes nothing.
-func (l *ledger) judgeLive(ctx context.Context, name string, judge judge) (*reportv1alpha1.QuotaCheck, error) {
+func (l *ledger) judgeLive(ctx context.Context, name string, judge judge) (*report.QuotaCheck, error) {
 	for backoff := retries(); ; {
 		group, err := l.read(ctx, name)
 		if err == nil && group != nil && !quota.Counted(group) {
@@ -314,7 +314,7 @@ func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, l
 		r.waits = false
 		if r.stands(group) { // written by an attempt whose outcome was unknown
 			if r.check == nil || !r.check.Allowed {
-				r.check = &reportv1alpha1.QuotaCheck{Allowed: true, Group: name}
+				r.check = &report.QuotaCheck{Allowed: true, Group: name}
 			}
 			continue
 		}

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -39,7 +39,7 @@ func pod(group, cpu string) *workload.Workload {
 
 // creation judges the creation of w, for a request of that UID.
 func creation(w *workload.Workload, uid types.UID) judge {
-	return func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
+	return func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
 		change := quota.Change{New: w}
 		check, group := tree.CheckWorkload(change), tree.Group(w.Group)
 		if group == nil {
@@ -52,7 +52,7 @@ func creation(w *workload.Workload, uid types.UID) judge {
 }
 
 // reserve has the ledger admit the creation of w.
-func reserve(ctx context.Context, l *ledger, w *workload.Workload) (*reportv1alpha1.QuotaCheck, error) {
+func reserve(ctx context.Context, l *ledger, w *workload.Workload) (*report.QuotaCheck, error) {
 	uid := types.UID(uuid.NewString())
 	return l.charge(ctx, w.Group, subject{request: uid, object: w.UID}, creation(w, uid))
 }
@@ -263,9 +263,9 @@ func TestLedgerWaitsForEarlierChanges(t *testing.T) {
 	group := counted(t, c, newGroup("nlp", "", list("limits.cpu", "4")))
 	l := newLedger(newGroups(), c, c.Status(), newMeters())
 	w := pod("nlp", "3")
-	change := func(ctx context.Context, base string) (*reportv1alpha1.QuotaCheck, error) {
+	change := func(ctx context.Context, base string) (*report.QuotaCheck, error) {
 		uid := types.UID(uuid.NewString())
-		return l.charge(ctx, "nlp", subject{uid, w.UID, base}, func(tree *quota.Tree) (*reportv1alpha1.QuotaCheck, *stowagev1alpha1.Reservation) {
+		return l.charge(ctx, "nlp", subject{uid, w.UID, base}, func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
 			check, reservation := creation(w, uid)(tree)
 			reservation.BaseResourceVersion = base
 			return check, reservation

@@ -12,14 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // scale judges a new number of replicas of a workload, by the template that it has.
-func (d *decider) scale(ctx context.Context, req *admission.Request) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) scale(ctx context.Context, req *admission.Request) (*report.QuotaCheck, error) {
 	kind := d.Kinds.ForResource(schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource})
 	if kind == nil || req.Operation != admissionv1.Update {
 		return nil, nil

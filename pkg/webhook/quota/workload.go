@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	reportv1alpha1 "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/webhook"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -16,7 +16,7 @@ import (
 
 // workload judges the creation or update of an object of a workload kind, or the
 // resize of a pod.
-func (d *decider) workload(ctx context.Context, req *admission.Request) (*reportv1alpha1.QuotaCheck, error) {
+func (d *decider) workload(ctx context.Context, req *admission.Request) (*report.QuotaCheck, error) {
 	kind := d.Kinds.ForResource(schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource})
 	if kind == nil || req.Operation != admissionv1.Create && req.Operation != admissionv1.Update {
 		return nil, nil
