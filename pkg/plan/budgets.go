@@ -46,7 +46,7 @@ func newBudgets(snap *snapshot.Snapshot) *budgets {
 		for _, budget := range b.of(pod) {
 			covered[budget] = append(covered[budget], pod)
 		}
-		b.set(pod, ready(pod))
+		b.set(pod, snapshot.Healthy(pod))
 	}
 	scales := newScales(snap)
 	for budget, pods := range covered {
@@ -54,9 +54,6 @@ func newBudgets(snap *snapshot.Snapshot) *budgets {
 	}
 	return b
 }
-
-// ready says whether a pod counts as healthy.
-func ready(pod *corev1.Pod) bool { return snapshot.Healthy(pod) }
 
 // of are the budgets that a pod counts in, by name.
 func (b *budgets) of(pod *corev1.Pod) []*budget {
@@ -115,9 +112,9 @@ func (b *budgets) sound(wave []*move) []string {
 	return broken
 }
 
-// settle makes the state after a wave the one to count from: its pods are gone, and
+// advance makes the state after a wave the one to count from: its pods are gone, and
 // what came to a node is healthy, unless it replaces a pod that was not.
-func (b *budgets) settle(wave []*move, came []*arrival) {
+func (b *budgets) advance(wave []*move, came []*arrival) {
 	gone := map[types.UID]bool{}
 	for _, m := range wave {
 		if snapshot.Mirror(m.pod) {

@@ -132,7 +132,7 @@ func TestSoundAndSettle(t *testing.T) {
 	snap := build.Snapshot(append(readyPods("web", 5), lame, replicas("web", 5), pdb("b", "web", minAvailable("4")), pdb("wide", "web", minAvailable("2")))...)
 	leaves := func(name string) *move {
 		pod := snap.Pod("ns", name)
-		return &move{pod: pod, wave: 1, fit: ready(pod), replacement: build.Pod("ns", name+"-new").Label("app", "web").Obj()}
+		return &move{pod: pod, wave: 1, fit: snapshot.Healthy(pod), replacement: build.Pod("ns", name+"-new").Label("app", "web").Obj()}
 	}
 	sound := func(b *budgets, want []string, wave ...*move) {
 		t.Helper()
@@ -156,15 +156,15 @@ func TestSoundAndSettle(t *testing.T) {
 		}
 		return arrivals
 	}
-	b.settle([]*move{first, idle}, came(first, idle)) // The lame one's replacement is not counted on.
+	b.advance([]*move{first, idle}, came(first, idle)) // The lame one's replacement is not counted on.
 	sound(b, nil, second)
-	b.settle([]*move{second}, nil)
+	b.advance([]*move{second}, nil)
 	sound(b, []string{"PodDisruptionBudget ns/b wants 4 healthy pods and would have 3 of 4"}, third)
 	sound(b, []string{"PodDisruptionBudget ns/b wants 4 healthy pods and would have 3 of 4"}, &move{pod: first.replacement})
 	sound(b, nil, &move{pod: idle.replacement}, second)
-	b.settle(nil, came(second)) // It gets its node in a later wave.
+	b.advance(nil, came(second)) // It gets its node in a later wave.
 	sound(b, nil, third)
 	waited := build.Pod("ns", "waited").Label("app", "web").Obj()
-	b.settle(nil, []*arrival{{pod: waited}})
+	b.advance(nil, []*arrival{{pod: waited}})
 	sound(b, nil, third, &move{pod: waited})
 }

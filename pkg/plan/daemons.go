@@ -4,21 +4,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	owners "github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
-
-// taintedNodes are the nodes of a plan.
-func (p *Planner) taintedNodes(nodes []report.TaintedNode) []*tainted {
-	list := make([]*tainted, len(nodes))
-	for i, n := range nodes {
-		node := p.snap.Node(n.Name)
-		after := *node
-		after.Spec.Taints = n.After
-		list[i] = &tainted{before: node, after: &after}
-	}
-	return list
-}
 
 // daemonChanges says where DaemonSets start and stop: the DaemonSet controller starts
 // a pod on a node that has become eligible, and makes none again on one that is not
@@ -33,7 +22,7 @@ func (p *Planner) daemonChanges(nodes []report.TaintedNode) []report.DaemonChang
 		change := report.DaemonChange{Namespace: set.Namespace, Name: set.Name}
 		for _, node := range changed {
 			name := node.after.Name
-			pod := running[daemonOn{controller{Kind: "DaemonSet", Namespace: set.Namespace, Name: set.Name}, name}]
+			pod := running[daemonOn{owners.Ref{Kind: "DaemonSet", Namespace: set.Namespace, Name: set.Name}, name}]
 			before, after := workload.Eligible(&set.Spec.Template, node.before), workload.Eligible(&set.Spec.Template, node.after)
 			switch {
 			case pod == nil && after && !before:
@@ -51,7 +40,7 @@ func (p *Planner) daemonChanges(nodes []report.TaintedNode) []report.DaemonChang
 
 // daemonOn is a DaemonSet on a node.
 type daemonOn struct {
-	set  controller
+	set  owners.Ref
 	node string
 }
 
@@ -59,7 +48,7 @@ type daemonOn struct {
 func (p *Planner) daemonPods() map[daemonOn]*corev1.Pod {
 	running := map[daemonOn]*corev1.Pod{}
 	for _, pod := range p.snap.Pods {
-		if owner := controllerOf(pod); owner.Kind == "DaemonSet" && pod.Spec.NodeName != "" && !snapshot.Finished(pod) {
+		if owner := owners.Of(pod); owner.Kind == "DaemonSet" && pod.Spec.NodeName != "" && !snapshot.Finished(pod) {
 			running[daemonOn{owner, pod.Spec.NodeName}] = pod
 		}
 	}

@@ -17,7 +17,7 @@
 // What another scheduler places is not simulated: such replacements are marked, and are
 // neither ready nor without a node.
 //
-// What a controller makes in place of a pod (owners.go) follows the built-in
+// What a controller makes in place of a pod (controllers.go) follows the built-in
 // controllers: a ReplicaSet as many as it wants and has not, a StatefulSet the same
 // ordinal and none before the lower ones are ready, a Job as many as its backoffLimit
 // bears, a DaemonSet one on the same node if it may be there, nobody a bare pod.
@@ -30,4 +30,20 @@
 // that nothing replaces are lost in whatever wave; they are named.
 //
 // A plan that is kept in a file, and what has become of it since, is package saved's.
+//
+// # Words
+//
+// A move is a pod that leaves its node: evicted, preempted, or deleted with its Job. Its
+// replacement is the pod that a controller makes in its stead. An arrival is a pod that
+// gets a node, a replacement or another. A step is a pod that becomes ready, or ceases to
+// be, at a time; a curve is the steps of some pods. A wave is the nodes that get their
+// taints together, and all that comes of it until nothing changes. A waypoint is how far
+// a plan has gone, to go back to when a wave that was tried is not sound.
+//
+// # Files
+//
+// A file uses those before it only: undo, move, fate, curve, scale, budgets, controllers;
+// planner (the state), marks, leave (a pod goes), place (a pod comes), wave (nodes are
+// tainted, and all that follows); standing, timeline, verdicts, daemons, stay; waves and
+// plan.
 package plan

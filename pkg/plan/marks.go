@@ -24,7 +24,7 @@ func (p *Planner) marks(pod *corev1.Pod, eviction taint.Eviction) []report.Mark 
 			marks = append(marks, mark)
 		}
 	}
-	owner := controllerOf(pod)
+	owner := owners.Of(pod)
 	add(report.MarkFinished, snapshot.Finished(pod))
 	add(report.MarkTerminating, pod.DeletionTimestamp != nil)
 	add(report.MarkMirror, snapshot.Mirror(pod))
@@ -36,11 +36,6 @@ func (p *Planner) marks(pod *corev1.Pod, eviction taint.Eviction) []report.Mark 
 	add(report.MarkCounting, eviction.Counting)
 	add(report.MarkAgain, p.replaced[pod.UID] != nil)
 	return marks
-}
-
-// without are the marks but for one.
-func without(marks []report.Mark, mark report.Mark) []report.Mark {
-	return slices.DeleteFunc(slices.Clone(marks), func(m report.Mark) bool { return m == mark })
 }
 
 // foreign says whether another scheduler decides on the pod.
@@ -68,7 +63,7 @@ func (p *Planner) reasons(ctx context.Context, moves []*move) error {
 			continue
 		}
 		if m.marked(report.MarkWaits) {
-			set(&p.log, &m.reason, "its StatefulSet makes it when all pods of lower ordinals are ready")
+			set(&p.undo, &m.reason, "its StatefulSet makes it when all pods of lower ordinals are ready")
 			continue
 		}
 		key := alike.Key(m.replacement)
@@ -79,7 +74,7 @@ func (p *Planner) reasons(ctx context.Context, moves []*move) error {
 			}
 			known[key] = reason
 		}
-		set(&p.log, &m.reason, known[key])
+		set(&p.undo, &m.reason, known[key])
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -12,12 +11,11 @@ import (
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/taint"
-	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // place schedules pods, then the late ones, with whatever comes in the stead of those
 // that they preempt.
-func (p *Planner) place(ctx context.Context, now moment, queue, late []*corev1.Pod) error {
+func (p *Planner) place(ctx context.Context, now point, queue, late []*corev1.Pod) error {
 	for len(queue)+len(late) > 0 {
 		if len(queue) == 0 {
 			queue, late = late, nil
@@ -61,7 +59,7 @@ func (p *Planner) claim(pods []*corev1.Pod) error {
 		if p.uid(pod) != "" || p.claimed[pod.UID] {
 			continue
 		}
-		put(&p.log, p.claimed, pod.UID, true)
+		put(&p.undo, p.claimed, pod.UID, true)
 		if claims := p.explainer.Owners().Claims(pod); len(claims) > 0 {
 			if err := p.sim.Apply(predicate.Objects(claims)...); err != nil {
 				return err
@@ -73,7 +71,7 @@ func (p *Planner) claim(pods []*corev1.Pod) error {
 
 // note takes down who has a node now, and who waits. It returns what controllers make
 // as soon as those are ready.
-func (p *Planner) note(now moment, placements []simulate.Placement) (next []*corev1.Pod, err error) {
+func (p *Planner) note(now point, placements []simulate.Placement) (next []*corev1.Pod, err error) {
 	placed, waits := map[types.UID]bool{}, map[types.UID]bool{}
 	for _, pod := range p.waiting {
 		waits[pod.UID] = true
@@ -98,16 +96,16 @@ func (p *Planner) note(now moment, placements []simulate.Placement) (next []*cor
 			waiting = append(waiting, placement.Pod)
 		}
 	}
-	set(&p.log, &p.waiting, slices.DeleteFunc(waiting, func(pod *corev1.Pod) bool { return placed[pod.UID] }))
+	set(&p.undo, &p.waiting, slices.DeleteFunc(waiting, func(pod *corev1.Pod) bool { return placed[pod.UID] }))
 	return next, nil
 }
 
 // arrive notes that a pod has a node, and returns what its controller makes next.
-func (p *Planner) arrive(now moment, pod *corev1.Pod) (next *corev1.Pod, err error) {
+func (p *Planner) arrive(now point, pod *corev1.Pod) (next *corev1.Pod, err error) {
 	node := pod.Spec.NodeName
-	set(&p.log, &p.arrivals, append(p.arrivals, &arrival{pod: pod, node: node, wave: now.wave, at: now.at}))
+	set(&p.undo, &p.arrivals, append(p.arrivals, &arrival{pod: pod, node: node, wave: now.wave, at: now.at}))
 	if pods, changes := p.on[node]; changes {
-		put(&p.log, p.on, node, append(slices.Clip(pods), pod))
+		put(&p.undo, p.on, node, append(slices.Clip(pods), pod))
 	}
 	m := p.house(pod)
 	if m != nil {
@@ -129,8 +127,8 @@ func (p *Planner) arrive(now moment, pod *corev1.Pod) (next *corev1.Pod, err err
 func (p *Planner) house(pod *corev1.Pod) *move {
 	m := p.replaced[pod.UID]
 	if m != nil {
-		set(&p.log, &m.node, pod.Spec.NodeName)
-		set(&p.log, &m.reason, "")
+		set(&p.undo, &m.node, pod.Spec.NodeName)
+		set(&p.undo, &m.reason, "")
 	}
 	return m
 }
@@ -141,94 +139,12 @@ func (p *Planner) follow(o *ordered) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	put(&p.log, p.claimed, pod.UID, true)
-	put(&p.log, p.followers, pod.UID, true)
+	put(&p.undo, p.claimed, pod.UID, true)
+	put(&p.undo, p.followers, pod.UID, true)
 	if len(claims) == 0 {
 		return pod, nil
 	}
 	return pod, p.sim.Apply(predicate.Objects(claims)...)
-}
-
-// mark adds a mark.
-func (p *Planner) mark(m *move, mark report.Mark) {
-	set(&p.log, &m.marks, append(slices.Clip(m.marks), mark))
-}
-
-// node is a node as it is now.
-func (p *Planner) node(name string) *corev1.Node {
-	node, ok := p.explainer.Engine().Node(name)
-	if !ok {
-		return &corev1.Node{}
-	}
-	return node.Node
-}
-
-// replacement is the pod that a controller makes in place of another: the template's
-// pod, as far as the other shows it. It has the name of the other, by which the plan
-// speaks of it.
-func (p *Planner) replacement(pod *corev1.Pod) *corev1.Pod {
-	made := pod.DeepCopy()
-	made.UID += "/replacement"
-	made.CreationTimestamp = p.snap.Now()
-	made.DeletionTimestamp, made.DeletionGracePeriodSeconds = nil, nil
-	made.Spec.NodeName = ""
-	made.Status = corev1.PodStatus{Phase: corev1.PodPending}
-	return made
-}
-
-// successor is replacement, where it is known better what the controller makes.
-func (p *Planner) successor(pod *corev1.Pod) (*corev1.Pod, error) {
-	made := p.replacement(pod)
-	object := p.owners.Controller(pod)
-	daemons, ok := object.(*appsv1.DaemonSet)
-	if !ok {
-		if w, ok := p.owners.Of(pod); ok && w.Template() != nil {
-			made.Spec.SchedulingGates = w.Template().Spec.SchedulingGates // What runs has lost them.
-		}
-		return made, nil
-	}
-	daemon, err := p.explainer.Owners().DaemonPod(daemons, pod.Spec.NodeName)
-	if err != nil {
-		return nil, err
-	}
-	daemon.Name, daemon.UID, daemon.CreationTimestamp = made.Name, made.UID, made.CreationTimestamp
-	return daemon, nil
-}
-
-// admitted are the waiting pods that nodes have kept away by their taints, and do not
-// any more.
-func (p *Planner) admitted(nodes []*tainted) []*corev1.Pod {
-	return p.waitingFor(func(pod *corev1.Pod) bool {
-		return slices.ContainsFunc(nodes, func(node *tainted) bool {
-			tolerations := pod.Spec.Tolerations
-			return taint.Tolerates(tolerations, node.after.Spec.Taints) && !taint.Tolerates(tolerations, node.before.Spec.Taints)
-		})
-	})
-}
-
-// helped are the waiting pods that what others have left may help: the room on their
-// nodes, or that they are not near.
-func (p *Planner) helped(left []*move) []*corev1.Pod {
-	nodes := map[string][]corev1.Taint{}
-	for _, m := range left {
-		if related(m.pod) {
-			return slices.Clone(p.waiting)
-		}
-		if name := m.pod.Spec.NodeName; nodes[name] == nil {
-			nodes[name] = p.node(name).Spec.Taints
-		}
-	}
-	return p.waitingFor(func(pod *corev1.Pod) bool {
-		if related(pod) {
-			return true
-		}
-		for _, taints := range nodes {
-			if taint.Tolerates(pod.Spec.Tolerations, taints) {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // related says whether where a pod may be has to do with where others are.
@@ -247,43 +163,4 @@ func attached(affinity *corev1.Affinity) bool {
 	near, far := affinity.PodAffinity, affinity.PodAntiAffinity
 	return near != nil && len(near.RequiredDuringSchedulingIgnoredDuringExecution) > 0 ||
 		far != nil && len(far.RequiredDuringSchedulingIgnoredDuringExecution) > 0
-}
-
-func (p *Planner) waitingFor(helps func(*corev1.Pod) bool) []*corev1.Pod {
-	var pods []*corev1.Pod
-	for _, pod := range p.waiting {
-		if helps(pod) {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
-}
-
-// startDaemons are the pods that the DaemonSet controller starts on nodes that admit
-// them now.
-func (p *Planner) startDaemons(nodes []*tainted) ([]*corev1.Pod, error) {
-	var pods []*corev1.Pod
-	for _, daemons := range p.snap.DaemonSets {
-		if daemons.DeletionTimestamp != nil {
-			continue
-		}
-		template := &daemons.Spec.Template
-		for _, node := range nodes {
-			if workload.Eligible(template, node.before) || !workload.Eligible(template, node.after) || p.runs(daemons, node.before.Name) {
-				continue
-			}
-			pod, err := p.explainer.Owners().DaemonPod(daemons, node.before.Name)
-			if err != nil {
-				return nil, err
-			}
-			pods = append(pods, pod)
-		}
-	}
-	return pods, nil
-}
-
-// runs says whether a node has a pod of the set.
-func (p *Planner) runs(daemons *appsv1.DaemonSet, node string) bool {
-	wanted := controller{Kind: "DaemonSet", Namespace: daemons.Namespace, Name: daemons.Name}
-	return slices.ContainsFunc(p.on[node], func(pod *corev1.Pod) bool { return controllerOf(pod) == wanted && !p.gone[pod.UID] })
 }

@@ -16,19 +16,13 @@ import (
 // scales knows how many pods the controllers want that the disruption controller
 // asks (its finders).
 type scales struct {
-	replicas map[controller]int32
+	replicas map[owners.Ref]int32
 	// deployments are those of ReplicaSets.
-	deployments map[controller]controller
+	deployments map[owners.Ref]owners.Ref
 }
 
-// controller names an object that makes pods.
-type controller = owners.Ref
-
-// controllerOf is what makes an object; empty if nothing does.
-func controllerOf(object metav1.Object) controller { return owners.Of(object) }
-
 func newScales(snap *snapshot.Snapshot) *scales {
-	s := &scales{replicas: map[controller]int32{}, deployments: map[controller]controller{}}
+	s := &scales{replicas: map[owners.Ref]int32{}, deployments: map[owners.Ref]owners.Ref{}}
 	for _, d := range snap.Deployments {
 		s.add("Deployment", d, d.Spec.Replicas)
 	}
@@ -40,8 +34,8 @@ func newScales(snap *snapshot.Snapshot) *scales {
 	}
 	for _, rs := range snap.ReplicaSets {
 		s.add("ReplicaSet", rs, rs.Spec.Replicas)
-		if owner := controllerOf(rs); owner.Kind == "Deployment" {
-			s.deployments[controller{Kind: "ReplicaSet", Namespace: rs.Namespace, Name: rs.Name}] = owner
+		if owner := owners.Of(rs); owner.Kind == "Deployment" {
+			s.deployments[owners.Ref{Kind: "ReplicaSet", Namespace: rs.Namespace, Name: rs.Name}] = owner
 		}
 	}
 	return s
@@ -49,7 +43,7 @@ func newScales(snap *snapshot.Snapshot) *scales {
 
 // add notes the replicas of an object: one, where it does not say.
 func (s *scales) add(kind string, object metav1.Object, replicas *int32) {
-	s.replicas[controller{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}] = ptr.Deref(replicas, 1)
+	s.replicas[owners.Ref{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}] = ptr.Deref(replicas, 1)
 }
 
 // desired is how many healthy pods a budget asks for: what its status says if that
@@ -81,9 +75,9 @@ func (s *scales) desired(pdb *policyv1.PodDisruptionBudget, pods []*corev1.Pod) 
 // expected is how many pods the controllers of these want together. It is not known
 // if one of them is not, or has no scale. Pods without a controller do not count.
 func (s *scales) expected(pods []*corev1.Pod) (sum int32, known bool) {
-	counted := map[controller]bool{}
+	counted := map[owners.Ref]bool{}
 	for _, pod := range pods {
-		owner := controllerOf(pod)
+		owner := owners.Of(pod)
 		if deployment, ok := s.deployments[owner]; ok {
 			owner = deployment
 		}

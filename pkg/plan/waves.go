@@ -13,7 +13,7 @@ import (
 // run lets the waves happen, and returns their nodes.
 func (p *Planner) run(ctx context.Context, nodes []*tainted) (waves [][]*tainted, err error) {
 	// What fits anyway, the scheduler is about to place.
-	if err := p.place(ctx, moment{}, p.waiting, nil); err != nil {
+	if err := p.place(ctx, point{}, p.waiting, nil); err != nil {
 		return nil, err
 	}
 	switch {
@@ -149,29 +149,17 @@ func (p *Planner) shrink(ctx context.Context, number int, wave []*tainted) ([]*t
 	}
 }
 
-// waypoint is a place in the course of a plan.
-type waypoint struct{ log, sim, moves, arrivals int }
-
-func (p *Planner) here() waypoint {
-	return waypoint{log: len(p.log.undos), sim: p.sim.Mark(), moves: len(p.moves), arrivals: len(p.arrivals)}
-}
-
-func (p *Planner) backTo(w waypoint) {
-	p.sim.UndoTo(w.sim)
-	p.log.undoTo(w.log)
-}
-
 // count begins to count the budgets, from what was before the change.
 func (p *Planner) count() {
 	p.budgets = newBudgets(p.snap)
-	p.settle(waypoint{})
+	p.advance(waypoint{})
 }
 
-// settle makes what has happened since what is counted from: the budgets are those of
-// the pods that are ready then, here and for preemption.
-func (p *Planner) settle(start waypoint) {
+// advance makes the state at the end of what has happened since start the one to count
+// from: its ready pods are those that budgets have, here and for preemption.
+func (p *Planner) advance(start waypoint) {
 	came := p.arrivals[start.arrivals:]
-	p.budgets.settle(p.moves[start.moves:], came)
+	p.budgets.advance(p.moves[start.moves:], came)
 	for _, a := range came {
 		if p.budgets.healthy[a.pod.UID] {
 			p.sim.Ready(a.pod)
@@ -199,7 +187,7 @@ func (p *Planner) conclude(ctx context.Context, start waypoint, number int) erro
 	for _, broken := range p.budgets.sound(moves) {
 		p.short = append(p.short, report.WaveShortage{Wave: int32(number), Reason: broken})
 	}
-	p.settle(start)
+	p.advance(start)
 	return nil
 }
 

@@ -25,11 +25,11 @@ func TestLargeJob(t *testing.T) {
 		objects = append(objects, pods[i])
 	}
 	snap := build.Snapshot(objects...)
-	c := newControllers(snap, owners.NewIndex(snap, workload.Default()), &log{})
+	c := newControllers(snap, owners.NewIndex(snap, workload.Default()), &undo{})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, pod := range pods[:count/2] {
-		c.make(&move{pod: pod, replacement: pod})
+		c.create(&move{pod: pod, replacement: pod})
 	}
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 40<<20 {
@@ -38,18 +38,18 @@ func TestLargeJob(t *testing.T) {
 }
 
 func TestPushIsTakenBack(t *testing.T) {
-	var l log
+	var u undo
 	lists := map[string][]int{"a": {1}}
-	push(&l, lists, "a", 2)
-	push(&l, lists, "b", 3)
-	here := len(l.undos)
-	push(&l, lists, "a", 4)
-	l.undoTo(here)
-	push(&l, lists, "a", 5)
+	push(&u, lists, "a", 2)
+	push(&u, lists, "b", 3)
+	here := len(u.steps)
+	push(&u, lists, "a", 4)
+	u.backTo(here)
+	push(&u, lists, "a", 5)
 	if diff := cmp.Diff(map[string][]int{"a": {1, 2, 5}, "b": {3}}, lists); diff != "" {
 		t.Error("after one is taken back (-want +got):\n" + diff)
 	}
-	l.undoTo(0)
+	u.backTo(0)
 	if diff := cmp.Diff(map[string][]int{"a": {1}, "b": {}}, lists); diff != "" {
 		t.Error("after all are (-want +got):\n" + diff)
 	}

@@ -22,17 +22,17 @@ import (
 // (k8s.io/kubernetes pkg/controller/{replicaset,statefulset,daemon,job}).
 type controllers struct {
 	owners *owners.Index
-	log    *log
+	undo   *undo
 	// active counts each controller's pods that are neither finished nor being deleted.
-	active map[controller]int32
+	active map[owners.Ref]int32
 	// failures are how many pods of a Job, failedIndexes how many of its indexes have
 	// failed beside those that its status knows; failed are the Jobs that have.
-	failures, failedIndexes map[controller]int32
-	failed                  map[controller]bool
+	failures, failedIndexes map[owners.Ref]int32
+	failed                  map[owners.Ref]bool
 	// jobPods are those of Jobs, the last form of each pod last.
-	jobPods map[controller][]*corev1.Pod
+	jobPods map[owners.Ref][]*corev1.Pod
 	// ordered are the StatefulSets that make one pod after another.
-	ordered map[controller]*ordered
+	ordered map[owners.Ref]*ordered
 }
 
 // ordered is a StatefulSet of which no pod is made before all of lower ordinals are
@@ -46,19 +46,19 @@ type ordered struct {
 	waits []*move
 }
 
-func newControllers(snap *snapshot.Snapshot, index *owners.Index, log *log) *controllers {
+func newControllers(snap *snapshot.Snapshot, index *owners.Index, undo *undo) *controllers {
 	c := &controllers{
-		owners: index, log: log, active: map[controller]int32{},
-		failures: map[controller]int32{}, failedIndexes: map[controller]int32{}, failed: map[controller]bool{},
-		jobPods: map[controller][]*corev1.Pod{}, ordered: map[controller]*ordered{},
+		owners: index, undo: undo, active: map[owners.Ref]int32{},
+		failures: map[owners.Ref]int32{}, failedIndexes: map[owners.Ref]int32{}, failed: map[owners.Ref]bool{},
+		jobPods: map[owners.Ref][]*corev1.Pod{}, ordered: map[owners.Ref]*ordered{},
 	}
 	for _, set := range snap.StatefulSets {
 		if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
-			c.ordered[controller{Kind: "StatefulSet", Namespace: set.Namespace, Name: set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
+			c.ordered[owners.Ref{Kind: "StatefulSet", Namespace: set.Namespace, Name: set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
 		}
 	}
 	for _, pod := range snap.Pods {
-		owner := controllerOf(pod)
+		owner := owners.Of(pod)
 		if owner.Kind == "Job" {
 			c.jobPods[owner] = append(c.jobPods[owner], pod)
 		}
@@ -67,7 +67,7 @@ func newControllers(snap *snapshot.Snapshot, index *owners.Index, log *log) *con
 		}
 		if set := c.ordered[owner]; set != nil {
 			set.made[ordinal(pod)] = true
-			if ready(pod) {
+			if snapshot.Healthy(pod) {
 				set.ready[ordinal(pod)] = true
 			}
 		}
@@ -81,6 +81,18 @@ func ordinals(set *appsv1.StatefulSet) (start, end int) {
 		start = int(set.Spec.Ordinals.Start)
 	}
 	return start, start + int(ptr.Deref(set.Spec.Replicas, 1))
+}
+
+// ordinal is the number at the end of the name of a StatefulSet's pod; of all others 0.
+func ordinal(pod *corev1.Pod) int {
+	if owners.Of(pod).Kind != "StatefulSet" {
+		return 0
+	}
+	number, err := strconv.Atoi(pod.Name[strings.LastIndex(pod.Name, "-")+1:])
+	if err != nil {
+		return 0
+	}
+	return number
 }
 
 // first is the lowest ordinal without a ready pod; the end of all when there is none.
@@ -117,26 +129,26 @@ func (c *controllers) knows(pod *corev1.Pod) bool {
 
 // leave notes that a pod is gone, and marks it if its Job cannot bear that.
 func (c *controllers) leave(m *move) {
-	owner := controllerOf(m.pod)
+	owner := owners.Of(m.pod)
 	if snapshot.Mirror(m.pod) || owner.Kind == "" {
 		return
 	}
 	if set := c.ordered[owner]; set != nil {
-		put(c.log, set.ready, ordinal(m.pod), false)
+		put(c.undo, set.ready, ordinal(m.pod), false)
 	}
 	if !active(m.pod) {
 		return
 	}
-	put(c.log, c.active, owner, c.active[owner]-1)
+	put(c.undo, c.active, owner, c.active[owner]-1)
 	job, ok := c.owners.Controller(m.pod).(*batchv1.Job)
 	if disrupted := m.eviction.Evicted || m.by != nil; ok && disrupted && c.knows(m.pod) && !c.failed[owner] && c.fails(job, owner, m.pod) {
-		put(c.log, c.failed, owner, true)
-		set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkJobFails))
+		put(c.undo, c.failed, owner, true)
+		set(c.undo, &m.marks, append(slices.Clip(m.marks), report.MarkJobFails))
 	}
 }
 
 // fails counts the failure of a Job's pod, and says whether that is one too many.
-func (c *controllers) fails(job *batchv1.Job, owner controller, pod *corev1.Pod) bool {
+func (c *controllers) fails(job *batchv1.Job, owner owners.Ref, pod *corev1.Pod) bool {
 	switch onDisruption(job) {
 	case batchv1.PodFailurePolicyActionIgnore:
 		return false
@@ -145,13 +157,13 @@ func (c *controllers) fails(job *batchv1.Job, owner controller, pod *corev1.Pod)
 	}
 	if indexFails(job, pod) {
 		failed := c.failedIndexes[owner] + 1
-		put(c.log, c.failedIndexes, owner, failed)
+		put(c.undo, c.failedIndexes, owner, failed)
 		if job.Spec.MaxFailedIndexes != nil && countIndexes(ptr.Deref(job.Status.FailedIndexes, ""))+failed > *job.Spec.MaxFailedIndexes {
 			return true
 		}
 	}
 	failures := c.failures[owner] + 1
-	put(c.log, c.failures, owner, failures)
+	put(c.undo, c.failures, owner, failures)
 	return job.Status.Failed+failures > backoffLimit(job)
 }
 
@@ -218,25 +230,22 @@ func countIndexes(list string) int32 {
 	return count
 }
 
-// replaces says whether the pod's controller makes another; if it wants no more, the
-// pod is marked. node is the pod's as it is now.
-func (c *controllers) replaces(m *move, node *corev1.Node) bool {
-	owner := controllerOf(m.pod)
-	if owner.Kind == "" || snapshot.Mirror(m.pod) || snapshot.Finished(m.pod) || c.failed[owner] {
-		return false
+// replaces says whether the controller of a pod that has left its node makes another, or
+// that it would, but wants no more. node is the pod's as it is now.
+func (c *controllers) replaces(pod *corev1.Pod, node *corev1.Node) (replaces, surplus bool) {
+	owner := owners.Of(pod)
+	if owner.Kind == "" || snapshot.Mirror(pod) || snapshot.Finished(pod) || c.failed[owner] {
+		return false, false
 	}
-	if !c.knows(m.pod) {
-		return true
+	if !c.knows(pod) {
+		return true, false
 	}
-	object := c.owners.Controller(m.pod)
+	object := c.owners.Controller(pod)
 	if daemons, ok := object.(*appsv1.DaemonSet); ok {
-		return object.GetDeletionTimestamp() == nil && workload.Eligible(&daemons.Spec.Template, node)
+		return object.GetDeletionTimestamp() == nil && workload.Eligible(&daemons.Spec.Template, node), false
 	}
-	if object.GetDeletionTimestamp() != nil || !c.wants(m.pod, object) {
-		set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkSurplus))
-		return false
-	}
-	return true
+	replaces = object.GetDeletionTimestamp() == nil && c.wants(pod, object)
+	return replaces, !replaces
 }
 
 // wants says whether the controller, which is not a DaemonSet, has too few pods without
@@ -252,15 +261,16 @@ func (c *controllers) wants(pod *corev1.Pod, object any) bool {
 		}
 	}
 	w, ok := c.owners.Of(pod)
-	return ok && c.active[controllerOf(pod)] < w.Wanted
+	return ok && c.active[owners.Of(pod)] < w.Wanted
 }
 
-// make makes the replacement, and says whether it is there: it may have to wait.
-func (c *controllers) make(m *move) bool {
-	owner := controllerOf(m.pod)
-	put(c.log, c.active, owner, c.active[owner]+1)
+// create counts the replacement among its controller's pods, and says whether it is made
+// now: that of an ordered StatefulSet waits for those of lower ordinals.
+func (c *controllers) create(m *move) (now bool) {
+	owner := owners.Of(m.pod)
+	put(c.undo, c.active, owner, c.active[owner]+1)
 	if owner.Kind == "Job" {
-		push(c.log, c.jobPods, owner, m.replacement)
+		push(c.undo, c.jobPods, owner, m.replacement)
 	}
 	o := c.ordered[owner]
 	if o == nil || ordinal(m.pod) <= o.first() {
@@ -268,8 +278,8 @@ func (c *controllers) make(m *move) bool {
 	}
 	waits := append(slices.Clone(o.waits), m)
 	slices.SortStableFunc(waits, func(a, b *move) int { return cmp.Compare(ordinal(a.pod), ordinal(b.pod)) })
-	set(c.log, &o.waits, waits)
-	set(c.log, &m.marks, append(slices.Clip(m.marks), report.MarkWaits))
+	set(c.undo, &o.waits, waits)
+	set(c.undo, &m.marks, append(slices.Clip(m.marks), report.MarkWaits))
 	return false
 }
 
@@ -278,25 +288,25 @@ func (c *controllers) make(m *move) bool {
 // then makes the next one: made is the move that it was waiting in, missing the set
 // that has had none.
 func (c *controllers) arrive(pod *corev1.Pod, m *move) (made *move, missing *ordered) {
-	owner := controllerOf(pod)
+	owner := owners.Of(pod)
 	if owner.Kind == "Job" {
-		push(c.log, c.jobPods, owner, pod)
+		push(c.undo, c.jobPods, owner, pod)
 	}
 	o := c.ordered[owner]
 	if o == nil || m != nil && !m.fit {
 		return nil, nil
 	}
-	put(c.log, o.ready, ordinal(pod), true)
+	put(c.undo, o.ready, ordinal(pod), true)
 	next := o.first()
 	if o.missing(next) {
-		put(c.log, o.made, next, true)
+		put(c.undo, o.made, next, true)
 		return nil, o
 	}
 	if len(o.waits) == 0 || ordinal(o.waits[0].pod) != next {
 		return nil, nil
 	}
 	made = o.waits[0]
-	set(c.log, &o.waits, o.waits[1:])
-	set(c.log, &made.marks, without(made.marks, report.MarkWaits))
+	set(c.undo, &o.waits, o.waits[1:])
+	set(c.undo, &made.marks, without(made.marks, report.MarkWaits))
 	return made, nil
 }
