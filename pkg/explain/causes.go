@@ -128,10 +128,6 @@ func (t *tally) add(node string, far int, detail *report.Detail) {
 	}
 }
 
-// point is one thing that a cause is about, and what is said of it. Without a
-// subject the reason has said it already.
-type point struct{ subject, text string }
-
 // causeText names what is behind a cause, from the nodes nearest to being right:
 // the first thing by itself, and all of them.
 func (e *Explainer) causeText(pod *corev1.Pod, t *tally) (point, string) {
@@ -180,15 +176,6 @@ func countText(details []nodeDetail, points func(*report.Detail) []point) (first
 		parts = append(parts, fmt.Sprintf("and %d more", len(named)-most))
 	}
 	return firstOf(named), strings.Join(parts, ", ")
-}
-
-// firstOf is the first thing that is named, if its subject tells more than the
-// reason does.
-func firstOf(named []point) point {
-	if len(named) == 0 || named[0].subject == "" {
-		return point{}
-	}
-	return named[0]
 }
 
 func taintPoints(d *report.Detail) []point {
@@ -286,14 +273,6 @@ func (e *Explainer) insteadOf(m report.LabelMismatch) string {
 		}
 	}
 	return ": no node has this value" + didYouMean(e.world.nearestLabelValue(m.Key, m.Values[0]))
-}
-
-// didYouMean ends a sentence about a name that looks mistyped; empty for none near.
-func didYouMean(near string) string {
-	if near == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", near)
 }
 
 // shortageTexts continue "Insufficient x" for a group.
@@ -423,13 +402,4 @@ func (e *Explainer) rejectionText(pod *corev1.Pod, rejection predicate.Failure) 
 	default:
 		return point{}, ""
 	}
-}
-
-// listText is the first point and the texts of all.
-func listText(points []point) (point, string) {
-	texts := make([]string, len(points))
-	for i, p := range points {
-		texts[i] = p.text
-	}
-	return firstOf(points), strings.Join(texts, ", ")
 }

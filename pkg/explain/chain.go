@@ -180,13 +180,6 @@ func (e *Explainer) quotaShortage(namespace, message string, missing int64) quot
 	return quotaShort{text: strings.Join(texts, "; "), remedy: raiseQuota(quota, raised)}
 }
 
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // parseAmounts reads "requests.cpu=2,pods=1".
 func parseAmounts(text string) map[string]resource.Quantity {
 	amounts := map[string]resource.Quantity{}

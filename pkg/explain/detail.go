@@ -6,16 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	resourcehelper "k8s.io/component-helpers/resource"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
@@ -65,21 +59,6 @@ func (d *detailer) detail(node predicate.Node, failure predicate.Failure) *repor
 	default:
 		return nil
 	}
-}
-
-// untolerated are the node's taints that keep the pod off it.
-func untolerated(pod *corev1.Pod, node *corev1.Node) []corev1.Taint {
-	var taints []corev1.Taint
-	for i := range node.Spec.Taints {
-		taint := node.Spec.Taints[i]
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule ||
-			corev1helpers.TolerationsTolerateTaint(logr.Discard(), pod.Spec.Tolerations, &taint, false) {
-			continue
-		}
-		taint.TimeAdded = nil
-		taints = append(taints, taint)
-	}
-	return taints
 }
 
 func (d *detailer) resourceDetail(node predicate.Node, failure predicate.Failure) *report.Detail {
@@ -137,27 +116,6 @@ func mismatch(node *corev1.Node, requirement corev1.NodeSelectorRequirement, fie
 	return m
 }
 
-// hostPorts are a pod's host ports, those of init containers that run on included.
-func hostPorts(pod *corev1.Pod) []corev1.ContainerPort {
-	var ports []corev1.ContainerPort
-	add := func(container *corev1.Container) {
-		for _, port := range container.Ports {
-			if port.HostPort > 0 {
-				ports = append(ports, port)
-			}
-		}
-	}
-	for i := range pod.Spec.InitContainers {
-		if isSidecar(&pod.Spec.InitContainers[i]) {
-			add(&pod.Spec.InitContainers[i])
-		}
-	}
-	for i := range pod.Spec.Containers {
-		add(&pod.Spec.Containers[i])
-	}
-	return ports
-}
-
 func portDetail(pod *corev1.Pod, node predicate.Node) *report.Detail {
 	detail := &report.Detail{}
 	for _, port := range hostPorts(pod) {
@@ -172,10 +130,6 @@ func portDetail(pod *corev1.Pod, node predicate.Node) *report.Detail {
 		}
 	}
 	return detail
-}
-
-func reference(pod *corev1.Pod) report.PodReference {
-	return report.PodReference{Namespace: pod.Namespace, Name: pod.Name, Priority: pod.Spec.Priority, Node: pod.Spec.NodeName}
 }
 
 // maxConflicts bounds the pods named in one detail.
@@ -276,32 +230,6 @@ func (d *detailer) matchingByDomain(term corev1.PodAffinityTerm) map[string][]re
 	return byDomain
 }
 
-func termText(term corev1.PodAffinityTerm) string {
-	text := selectorText(term.LabelSelector) + " by " + term.TopologyKey
-	if len(term.Namespaces) > 0 {
-		text += " in namespaces " + strings.Join(term.Namespaces, ",")
-	}
-	if term.NamespaceSelector != nil {
-		text += " in namespaces with " + selectorText(term.NamespaceSelector)
-	}
-	return text
-}
-
-// selectorText is the selector as `kubectl get -l` takes it.
-func selectorText(selector *metav1.LabelSelector) string {
-	if selector == nil {
-		return "no pods"
-	}
-	parsed, err := metav1.LabelSelectorAsSelector(selector)
-	if err != nil {
-		return "an invalid selector"
-	}
-	if parsed.Empty() {
-		return "all pods"
-	}
-	return parsed.String()
-}
-
 // spreadViolations are the hard constraints that the node would violate.
 func (d *detailer) spreadViolations(node *corev1.Node) []report.SpreadViolation {
 	var violations []report.SpreadViolation
@@ -340,76 +268,6 @@ func (d *detailer) spreadViolation(node *corev1.Node, index int) *report.SpreadV
 	return violation
 }
 
-// selfMatch is 1 when the pod counts itself.
-func selfMatch(pod *corev1.Pod, constraint corev1.TopologySpreadConstraint) int32 {
-	if selector, err := spreadSelector(pod, constraint); err == nil && selector.Matches(labels.Set(pod.Labels)) {
-		return 1
-	}
-	return 0
-}
-
-// spreadCounts is the number of matching pods in each domain that counts.
-func (e *Explainer) spreadCounts(pod *corev1.Pod, constraint corev1.TopologySpreadConstraint) map[string]int32 {
-	counts := map[string]int32{}
-	selector, err := spreadSelector(pod, constraint)
-	if err != nil {
-		return counts
-	}
-	required := nodeaffinity.GetRequiredNodeAffinity(pod)
-	for node := range e.engine.Nodes() {
-		domain, ok := node.Labels[constraint.TopologyKey]
-		if !ok || !hasSpreadKeys(pod, node.Node) || !countsForSpread(pod, node.Node, constraint, required) {
-			continue
-		}
-		counts[domain] += 0
-		for other := range node.Pods() {
-			if other.Namespace == pod.Namespace && other.DeletionTimestamp == nil && selector.Matches(labels.Set(other.Labels)) {
-				counts[domain]++
-			}
-		}
-	}
-	return counts
-}
-
-// hasSpreadKeys: the plugin leaves out nodes that lack any hard constraint's key.
-func hasSpreadKeys(pod *corev1.Pod, node *corev1.Node) bool {
-	for _, constraint := range pod.Spec.TopologySpreadConstraints {
-		if _, ok := node.Labels[constraint.TopologyKey]; !ok && constraint.WhenUnsatisfiable == corev1.DoNotSchedule {
-			return false
-		}
-	}
-	return true
-}
-
-func countsForSpread(pod *corev1.Pod, node *corev1.Node, constraint corev1.TopologySpreadConstraint, required nodeaffinity.RequiredNodeAffinity) bool {
-	if constraint.NodeAffinityPolicy == nil || *constraint.NodeAffinityPolicy == corev1.NodeInclusionPolicyHonor {
-		if ok, err := required.Match(node); err != nil || !ok {
-			return false
-		}
-	}
-	if constraint.NodeTaintsPolicy != nil && *constraint.NodeTaintsPolicy == corev1.NodeInclusionPolicyHonor {
-		return len(untolerated(pod, node)) == 0
-	}
-	return true
-}
-
-func spreadSelector(pod *corev1.Pod, constraint corev1.TopologySpreadConstraint) (labels.Selector, error) {
-	selector, err := metav1.LabelSelectorAsSelector(constraint.LabelSelector)
-	if err != nil {
-		return nil, err
-	}
-	for _, key := range constraint.MatchLabelKeys {
-		if value, ok := pod.Labels[key]; ok {
-			requirement, err := labels.NewRequirement(key, "in", []string{value})
-			if err != nil {
-				return nil, err
-			}
-			selector = selector.Add(*requirement)
-		}
-	}
-	return selector, nil
-}
-
 // volumeDetail names the pod's claims and how each stands.
 func (d *detailer) volumeDetail() *report.Detail {
 	detail := &report.Detail{}
@@ -421,63 +279,18 @@ func (d *detailer) volumeDetail() *report.Detail {
 	return detail
 }
 
-// claimNames are the pod's persistent volume claims, ephemeral ones by the name
-// that the ephemeral volume controller gives them.
-func claimNames(pod *corev1.Pod) []string {
-	var names []string
-	for _, volume := range pod.Spec.Volumes {
-		if name := owner.ClaimName(pod, &volume); name != "" {
-			names = append(names, name)
+// shortages gives the amounts behind the reasons of a NodeResourcesFit failure.
+func (d *detailer) shortages(node predicate.Node, failure predicate.Failure) []shortage {
+	reasons := failure.Status.Reasons()
+	usage := node.Usage()
+	short := make([]shortage, 0, len(reasons))
+	for _, reason := range reasons {
+		s := shortage{requested: 1, resource: resourceOf(reason)}
+		if s.resource != corev1.ResourcePods {
+			s.requested = amount(d.requests, s.resource)
 		}
+		s.capacity, s.used = usage.Allocatable.Of(s.resource), usage.Requested.Of(s.resource)
+		short = append(short, s)
 	}
-	return names
-}
-
-func (e *Explainer) claimState(namespace, name string) string {
-	claim, ok := e.world.claims[namespace+"/"+name]
-	switch {
-	case !ok:
-		return "does not exist"
-	case claim.DeletionTimestamp != nil:
-		return "is being deleted"
-	case claim.Spec.VolumeName == "":
-		return "is not bound (storage class " + className(claim) + ")"
-	}
-	volume, ok := e.world.volumes[claim.Spec.VolumeName]
-	if !ok {
-		return fmt.Sprintf("is bound to volume %s, which does not exist", claim.Spec.VolumeName)
-	}
-	where := volumePlace(volume)
-	if where == "" {
-		return "is bound to volume " + volume.Name
-	}
-	return fmt.Sprintf("is bound to volume %s, which is in %s", volume.Name, where)
-}
-
-func className(claim *corev1.PersistentVolumeClaim) string {
-	if claim.Spec.StorageClassName == nil || *claim.Spec.StorageClassName == "" {
-		return "none"
-	}
-	return *claim.Spec.StorageClassName
-}
-
-// volumePlace says where a volume can be reached from, empty = anywhere.
-func volumePlace(volume *corev1.PersistentVolume) string {
-	for _, key := range []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone} {
-		if zone, ok := volume.Labels[key]; ok {
-			return "zone " + zone
-		}
-	}
-	if volume.Spec.NodeAffinity == nil || volume.Spec.NodeAffinity.Required == nil {
-		return ""
-	}
-	var terms []string
-	for _, term := range volume.Spec.NodeAffinity.Required.NodeSelectorTerms {
-		var requirements []requirement
-		for _, expression := range term.MatchExpressions {
-			requirements = append(requirements, requirement{NodeSelectorRequirement: expression})
-		}
-		terms = append(terms, describeRequirements(requirements))
-	}
-	return strings.Join(terms, " or ")
+	return short
 }

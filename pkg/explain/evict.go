@@ -177,16 +177,3 @@ func evict(node string, victims []*corev1.Pod) atom {
 	a.command = strings.Join(commands, " && ")
 	return a
 }
-
-// countedList is "pod a" or "2 pods (a, b)", cut after three names.
-func countedList(names []string, noun string) string {
-	if len(names) == 1 {
-		return noun + " " + names[0]
-	}
-	shown := names[:min(len(names), 3)]
-	more := ""
-	if len(names) > len(shown) {
-		more = ", ..."
-	}
-	return fmt.Sprintf("%d %ss (%s%s)", len(names), noun, strings.Join(shown, ", "), more)
-}

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/owner"
@@ -55,79 +53,9 @@ type Explainer struct {
 	warnings []string
 }
 
-// shared is what explainers of one snapshot compute once.
-type shared struct {
-	mu     sync.Mutex
-	usesOf map[corev1.ResourceName][]use
-
-	// plans are the verified changes, for trying and rendering the same one on pods
-	// alike, and for who asks for their edits.
-	plans map[planKey]plan
-
-	classesOnce sync.Once
-	classes     []*nodeClass
-
-	alikeOnce sync.Once
-	alikeKeys *simulate.Alike
-}
-
 func (e *Explainer) alike() *simulate.Alike {
 	e.shared.alikeOnce.Do(func() { e.shared.alikeKeys = simulate.NewAlike(e.engine.Config(), e.world.snap.Pods) })
 	return e.shared.alikeKeys
-}
-
-// objectKey names what a report's item is about; kind is empty for a pod.
-type objectKey struct{ kind, namespace, name string }
-
-func keyOf(pod *corev1.Pod) objectKey { return objectKey{"", pod.Namespace, pod.Name} }
-
-func itemKey(item *report.PendingItem) objectKey {
-	return objectKey{item.Kind, item.Namespace, item.Name}
-}
-
-// plan is a verified change of one pod or of the cluster for it.
-type plan struct {
-	pod *corev1.Pod
-	candidate
-}
-
-type planKey struct {
-	of     objectKey
-	remedy string
-}
-
-func (s *shared) keepPlan(of objectKey, p plan) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.plans[planKey{of, p.id()}] = p
-}
-
-func (s *shared) plan(of objectKey, remedy string) (plan, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.plans[planKey{of, remedy}]
-	return p, ok
-}
-
-// progress tells from one goroutine at a time.
-func (s *shared) progress(tell func(done, total int), done, total int) {
-	if tell == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tell(done, total)
-}
-
-func (s *shared) users(name corev1.ResourceName, count func(corev1.ResourceName) []use) []use {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	uses, ok := s.usesOf[name]
-	if !ok {
-		uses = count(name)
-		s.usesOf[name] = uses
-	}
-	return uses
 }
 
 func (e *Explainer) classes() []*nodeClass {
@@ -385,119 +313,6 @@ func (e *Explainer) addGates(ctx context.Context, pod *corev1.Pod, verdict *pred
 	claims, err := e.gatedByClaim(ctx, pod)
 	item.Remedies = e.rendered(pod, append(byHand, claims...))
 	return err
-}
-
-func gateText(list []report.Gate) string {
-	var parts []string
-	for _, gate := range list {
-		text := gate.Name
-		if gate.LiftedBy != "" {
-			text += " (lifted by " + gate.LiftedBy + ")"
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, ", ")
-}
-
-func scheduledCondition(pod *corev1.Pod) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == corev1.PodScheduled {
-			return &pod.Status.Conditions[i]
-		}
-	}
-	return nil
-}
-
-// compareWithCluster says whether the scheduler's last word is ours, and if not,
-// what is known of why.
-func (e *Explainer) compareWithCluster(pod *corev1.Pod, item *report.PendingItem) {
-	condition := scheduledCondition(pod)
-	switch {
-	case condition == nil && item.Verdict == report.VerdictGated:
-		item.Disagreement = "the scheduler leaves neither a condition nor an event on a pod that this holds"
-	case condition == nil:
-		item.Disagreement = "the scheduler has not reported on this pod yet"
-	case condition.Message == item.Message || equalButForTies(condition.Message, item):
-		item.Agrees = report.AgreesTrue
-	default:
-		item.Agrees = report.AgreesFalse
-		item.Disagreement = disagreement(condition, e.engine.Len(), item)
-	}
-}
-
-// equalButForTies: among nodes that preemption ranks equal the scheduler takes any.
-func equalButForTies(message string, item *report.PendingItem) bool {
-	if item.Preemption == nil || item.Preemption.Node == "" {
-		return false
-	}
-	for _, node := range item.Preemption.EqualNodes {
-		if strings.ReplaceAll(item.Message, "on node "+item.Preemption.Node+",", "on node "+node+",") == message {
-			return true
-		}
-	}
-	return false
-}
-
-func disagreement(condition *corev1.PodCondition, nodes int, item *report.PendingItem) string {
-	when := ""
-	if !condition.LastTransitionTime.IsZero() {
-		when = " (first said " + condition.LastTransitionTime.UTC().Format("2006-01-02 15:04:05Z") + ")"
-	}
-	if item.Verdict == report.VerdictSchedulable {
-		return "the cluster has changed since the scheduler's last try" + when + ": the pod would fit now"
-	}
-	if total := fmt.Sprintf("0/%d nodes", nodes); !strings.HasPrefix(condition.Message, total) {
-		return fmt.Sprintf("the scheduler spoke of other nodes%s: there are %d now", when, nodes)
-	}
-	return "the cluster has changed since the scheduler's last try" + when
-}
-
-// Workload explains a workload of the snapshot, of any kind of the table: one item for
-// each of its pending pods, and one NotCreated item when pods cannot be created. None
-// means that it lacks nothing.
-func (e *Explainer) Workload(ctx context.Context, object runtime.Object) ([]report.PendingItem, error) {
-	w, err := owner.Read(e.opts.Kinds, object)
-	if err != nil {
-		return nil, err
-	}
-	ref := w.Ref()
-	var pods []*corev1.Pod
-	for _, pod := range e.world.snap.Pods {
-		if snapshot.Pending(pod) && e.world.owners.Owns(ref, pod) {
-			pods = append(pods, pod)
-		}
-	}
-	items, err := e.each(ctx, pods, true)
-	if err != nil {
-		return nil, err
-	}
-	if item, ok := e.notCreated(w); ok {
-		items = append(items, item)
-	}
-	return items, nil
-}
-
-// NotCreated explains the workloads of a namespace (all, when empty) whose pods
-// cannot be created: those that no pod speaks for.
-func (e *Explainer) NotCreated(namespace string) []report.PendingItem {
-	var items []report.PendingItem
-	for _, ref := range e.world.owners.Refs() {
-		if namespace != "" && ref.Namespace != namespace {
-			continue
-		}
-		controller := owner.Of(e.world.owners.Object(ref))
-		if above, ok := e.world.owners.Workload(controller); ok && above.Speaks() {
-			continue // A CronJob speaks for no pods.
-		}
-		w, ok := e.world.owners.Workload(ref)
-		if !ok {
-			continue
-		}
-		if item, ok := e.notCreated(w); ok {
-			items = append(items, item)
-		}
-	}
-	return items
 }
 
 // Owners are the controllers of the snapshot, and what pods they would make.

@@ -3,21 +3,14 @@ package explain
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
-
-// fix is a set of atoms that together remove one failure on one node.
-type fix []atom
 
 // fixes returns the alternatives that would remove a failure on a node; none when
 // nothing small would; alone says that the node fails for nothing else. What they
@@ -41,12 +34,6 @@ func (d *detailer) fixes(node *corev1.Node, failure predicate.Failure, alone boo
 	default:
 		return nil
 	}
-}
-
-// controllerTaint says whether the node lifecycle controller or the kubelet sets
-// and removes a taint by itself: neither a toleration nor an untaint is advice.
-func controllerTaint(key string) bool {
-	return strings.HasPrefix(key, "node.kubernetes.io/") || strings.HasPrefix(key, "node.cloudprovider.kubernetes.io/")
 }
 
 func taintFixes(pod *corev1.Pod, node *corev1.Node) []fix {
@@ -244,19 +231,6 @@ func labelNode(node *corev1.Node, key, value string) atom {
 	return a
 }
 
-func requiredNodeAffinity(pod *corev1.Pod) *corev1.NodeSelector {
-	if pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil {
-		return nil
-	}
-	return pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-}
-
-// matchesAffinity leaves the node selector aside.
-func matchesAffinity(pod *corev1.Pod, node *corev1.Node) bool {
-	ok, err := nodeaffinity.NewRequiredNodeAffinity(nil, pod.Spec.Affinity).Match(node)
-	return err == nil && ok
-}
-
 const requiredPath = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution"
 
 // termFixes edits a required node affinity so that the node matches: any one term
@@ -307,56 +281,6 @@ func widened(required *corev1.NodeSelector, node *corev1.Node) []fix {
 		}})
 	}
 	return fixes
-}
-
-// requirement is one expression of a term, with its place.
-type requirement struct {
-	corev1.NodeSelectorRequirement
-	field bool
-	index int
-}
-
-// String is "key Operator values".
-func (r requirement) String() string {
-	text := r.Key + " " + string(r.Operator)
-	if len(r.Values) > 0 {
-		text += " " + strings.Join(r.Values, ",")
-	}
-	return text
-}
-
-func (r requirement) list() string {
-	if r.field {
-		return "matchFields"
-	}
-	return "matchExpressions"
-}
-
-// failingRequirements are those that the node does not meet, each tried by
-// upstream's own matcher in a term of its own.
-func failingRequirements(term corev1.NodeSelectorTerm, node *corev1.Node) []requirement {
-	var failing []requirement
-	try := func(single corev1.NodeSelectorTerm, r requirement) {
-		selector := nodeaffinity.NewLazyErrorNodeSelector(&corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{single}})
-		if ok, err := selector.Match(node); err != nil || !ok {
-			failing = append(failing, r)
-		}
-	}
-	for i, expression := range term.MatchExpressions {
-		try(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{expression}}, requirement{expression, false, i})
-	}
-	for i, field := range term.MatchFields {
-		try(corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{field}}, requirement{field, true, i})
-	}
-	return failing
-}
-
-func describeRequirements(failing []requirement) string {
-	texts := make([]string, len(failing))
-	for i, r := range failing {
-		texts[i] = r.String()
-	}
-	return strings.Join(texts, " and ")
 }
 
 func dropAffinity(failing []requirement) atom {
@@ -527,42 +451,4 @@ func (d *detailer) portFixes(node *corev1.Node) []fix {
 		text: "drop the host port " + text,
 		spec: func(*corev1.PodSpec) []op { return ops },
 	}}}
-}
-
-// formatAmount renders an amount of a resource exactly, as a quantity.
-func formatAmount(name corev1.ResourceName, amount int64) string {
-	switch {
-	case name == corev1.ResourceCPU:
-		return resource.NewMilliQuantity(amount, resource.DecimalSI).String()
-	case inBytes(name):
-		return resource.NewQuantity(amount, resource.BinarySI).String()
-	default:
-		return resource.NewQuantity(amount, resource.DecimalSI).String()
-	}
-}
-
-func inBytes(name corev1.ResourceName) bool {
-	return name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
-}
-
-// roughly renders an amount for reading: cores and not millicores, bytes in the
-// largest unit that leaves at least one, both cut (never raised) to one decimal.
-func roughly(name corev1.ResourceName, amount int64) string {
-	value, unit := float64(amount), ""
-	switch {
-	case name == corev1.ResourceCPU && amount < 100:
-		return formatAmount(name, amount)
-	case name == corev1.ResourceCPU:
-		value /= 1000
-	case inBytes(name):
-		for _, larger := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
-			if math.Abs(value) < 1024 {
-				break
-			}
-			value, unit = value/1024, larger
-		}
-	default:
-		return formatAmount(name, amount)
-	}
-	return strconv.FormatFloat(math.Trunc(value*10)/10, 'f', -1, 64) + unit
 }

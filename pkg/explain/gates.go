@@ -1,8 +1,6 @@
 package explain
 
 import (
-	"context"
-	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,17 +45,14 @@ func gateNames(pod *corev1.Pod) []string {
 	return names
 }
 
-// removeGates lifts all the gates by hand, where the pod would then fit.
-func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
-	if len(pod.Spec.SchedulingGates) == 0 {
-		return nil, nil
+func gateText(list []report.Gate) string {
+	var parts []string
+	for _, gate := range list {
+		text := gate.Name
+		if gate.LiftedBy != "" {
+			text += " (lifted by " + gate.LiftedBy + ")"
+		}
+		parts = append(parts, text)
 	}
-	names := gateNames(pod)
-	remove := op{Op: report.OpRemove, Path: "/schedulingGates", from: strings.Join(names, ",")}
-	lift := atom{
-		kind: report.RemedyRemoveGate, key: "remove gates", what: strings.Join(names, ","), disturbance: disturbClaim,
-		text: fmt.Sprintf("remove the scheduling gate %s by hand", strings.Join(names, ", ")),
-		spec: func(*corev1.PodSpec) []op { return []op{remove} },
-	}
-	return e.together(ctx, pod, []atom{lift})
+	return strings.Join(parts, ", ")
 }

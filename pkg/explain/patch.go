@@ -3,7 +3,6 @@ package explain
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -104,25 +103,3 @@ func below(prefix string, ops []op) []op {
 
 // patchText is a JSON patch for the command line.
 func patchText(prefix string, ops []op) string { return toJSON(below(prefix, ops)) }
-
-// shellCommand joins words for a POSIX shell, quoting those that need it. A dump
-// may name an object anything: a command that is printed to be pasted must not
-// become another.
-func shellCommand(words ...string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = word
-		if !harmless.MatchString(word) {
-			quoted[i] = shellQuote(word)
-		}
-	}
-	return strings.Join(quoted, " ")
-}
-
-// harmless are words that a shell takes as they stand.
-var harmless = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
-
-// shellQuote quotes for a POSIX shell.
-func shellQuote(text string) string {
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}

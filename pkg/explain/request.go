@@ -2,7 +2,6 @@ package explain
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,11 +38,6 @@ func lowerRequest(pod *corev1.Pod, short shortage) (atom, bool) {
 }
 
 func lowerKey(name corev1.ResourceName) string { return "lower " + string(name) }
-
-// loss is the part of the request that would be given up.
-func (s shortage) loss() float64 {
-	return float64(s.requested-s.free()) / float64(s.requested)
-}
 
 // loweredText names the pod's amounts, and what to set where a single container's
 // request is not all that the pod asks.
@@ -171,19 +165,6 @@ func lowerPodLevel(spec *corev1.PodSpec, name corev1.ResourceName, own resource.
 	return setRequest("/resources", spec.Resources, name, allowed), own.Sign() > 0
 }
 
-func isSidecar(container *corev1.Container) bool {
-	return container.RestartPolicy != nil && *container.RestartPolicy == corev1.ContainerRestartPolicyAlways
-}
-
-// requestsOf are a container's requests with the API server's default: what has a
-// limit only asks for its limit. A template in the cluster lacks that default.
-func requestsOf(container *corev1.Container) corev1.ResourceList {
-	requests := corev1.ResourceList{}
-	maps.Copy(requests, container.Resources.Limits)
-	maps.Copy(requests, container.Resources.Requests)
-	return requests
-}
-
 // setRequest sets a request below a resources object, and the limit with it where
 // the API demands that both are equal (extended resources, huge pages).
 func setRequest(path string, resources *corev1.ResourceRequirements, name corev1.ResourceName, value int64) []op {
@@ -210,21 +191,4 @@ func limitMustEqual(name corev1.ResourceName) bool {
 		return false
 	}
 	return true
-}
-
-// amount is a quantity in the resource's unit.
-func amount(list corev1.ResourceList, name corev1.ResourceName) int64 {
-	quantity, ok := list[name]
-	if !ok {
-		return 0
-	}
-	if name == corev1.ResourceCPU {
-		return quantity.MilliValue()
-	}
-	return quantity.Value()
-}
-
-// podAmount is what the scheduler counts for a pod.
-func podAmount(pod *corev1.Pod, name corev1.ResourceName) int64 {
-	return amount(resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}), name)
 }

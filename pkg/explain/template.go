@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // templateOps carries a pod's verified operations over to the template that it was
@@ -109,4 +111,21 @@ func intoResources(o op, resources *corev1.ResourceRequirements, made map[string
 	}
 	made[list] = map[string]any{name: o.Value}
 	return op{Op: report.OpAdd, Path: list, Value: made[list]}, true
+}
+
+// planned is a set of pods of a workload of -f.
+type planned struct {
+	*owner.Workload
+	set *workload.PodSet
+}
+
+// specPath leads to the pod spec in the object, as a JSON pointer.
+func (p planned) specPath() string { return specPath(p.set) }
+
+func specPath(set *workload.PodSet) string {
+	parts := make([]any, 0, len(set.TemplatePath)+1)
+	for _, field := range set.TemplatePath {
+		parts = append(parts, field)
+	}
+	return pointer(append(parts, "spec")...)
 }

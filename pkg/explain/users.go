@@ -11,45 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/stowage-dev/stowage/pkg/owner"
-	"github.com/stowage-dev/stowage/pkg/predicate"
 )
-
-// shortage is one resource that a node has too little of, in the resource's own
-// unit (millicores for cpu, bytes, or a count).
-type shortage struct {
-	resource                  corev1.ResourceName
-	requested, used, capacity int64
-}
-
-// free is what is left; below zero on a node that is over-committed.
-func (s shortage) free() int64 { return s.capacity - s.used }
-
-// tooManyPods is the scheduler's reason for a full count of pods.
-const tooManyPods = "Too many pods"
-
-// resourceOf is the resource that a reason of NodeResourcesFit names.
-func resourceOf(reason string) corev1.ResourceName {
-	if reason == tooManyPods {
-		return corev1.ResourcePods
-	}
-	return corev1.ResourceName(strings.TrimPrefix(reason, "Insufficient "))
-}
-
-// shortages gives the amounts behind the reasons of a NodeResourcesFit failure.
-func (d *detailer) shortages(node predicate.Node, failure predicate.Failure) []shortage {
-	reasons := failure.Status.Reasons()
-	usage := node.Usage()
-	short := make([]shortage, 0, len(reasons))
-	for _, reason := range reasons {
-		s := shortage{requested: 1, resource: resourceOf(reason)}
-		if s.resource != corev1.ResourcePods {
-			s.requested = amount(d.requests, s.resource)
-		}
-		s.capacity, s.used = usage.Allocatable.Of(s.resource), usage.Requested.Of(s.resource)
-		short = append(short, s)
-	}
-	return short
-}
 
 // use is what one workload holds of a resource.
 type use struct {
@@ -123,11 +85,4 @@ func (u *use) add(amount int64, since time.Time) {
 		u.since = since
 	}
 	u.amount += amount
-}
-
-func startOf(pod *corev1.Pod) time.Time {
-	if pod.Status.StartTime != nil {
-		return pod.Status.StartTime.Time
-	}
-	return pod.CreationTimestamp.Time
 }

@@ -21,23 +21,6 @@ import (
 // least".
 const maxPlaced = 5000
 
-// planned is a set of pods of a workload of -f.
-type planned struct {
-	*owner.Workload
-	set *workload.PodSet
-}
-
-// specPath leads to the pod spec in the object, as a JSON pointer.
-func (p planned) specPath() string { return specPath(p.set) }
-
-func specPath(set *workload.PodSet) string {
-	parts := make([]any, 0, len(set.TemplatePath)+1)
-	for _, field := range set.TemplatePath {
-		parts = append(parts, field)
-	}
-	return pointer(append(parts, "spec")...)
-}
-
 // WouldFit explains a pod or workload that is not in the cluster (`-f`), of any kind of
 // the table: defaults are applied as the API server does, and FitReplicas says how many
 // of its replicas find a place one after another, one set of pods after the other.

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -89,12 +87,6 @@ func (w *world) user(pod *corev1.Pod) string {
 	return fmt.Sprintf("%s/%s", pod.Namespace, pod.Name)
 }
 
-// similar returns the candidate that name, which is none of them, was likely meant to be.
-func similar(name string, candidates []string) string {
-	slices.Sort(candidates)
-	return nearest.Of(name, slices.DeleteFunc(candidates, func(candidate string) bool { return candidate == name }))
-}
-
 func (w *world) nearestLabelValue(key, value string) string {
 	return similar(value, slices.Collect(maps.Keys(w.labelValues[key])))
 }
@@ -112,5 +104,3 @@ func (w *world) nearestResource(name corev1.ResourceName) string {
 	}
 	return similar(string(name), names)
 }
-
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,160 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
+)
+
+// remedy renders a verified candidate.
+func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.Remedy {
+	kind := c.atoms[0].kind
+	if len(c.atoms) > 1 {
+		kind = report.RemedyCombined
+	}
+	texts := make([]string, 0, len(c.atoms))
+	var edits []report.Change
+	var commands []string
+	for _, a := range c.atoms {
+		texts = append(texts, a.text)
+		edits = append(edits, a.changes...)
+		if a.command != "" {
+			commands = append(commands, a.command)
+		}
+	}
+	if c.changesPod() {
+		edits = append(changes(podObject(pod), "/spec", c.ops(&pod.Spec)), edits...)
+		commands = append(commands, e.patchCommand(pod, c))
+	}
+	e.shared.keepPlan(keyOf(pod), plan{pod, c})
+	return report.Remedy{
+		ID:          c.id(),
+		Kind:        kind,
+		Description: strings.Join(texts, ", and "),
+		Command:     strings.Join(commands, " && "),
+		Changes:     edits,
+		Fits:        fits,
+		Verified:    true,
+	}
+}
+
+// patchCommand is the kubectl command that changes the pod where it comes from:
+// its workload's template, or, where that is immutable or there is none, the
+// object made anew. Where the verified change has no certain place in the
+// template, it is the editor with the pod's own patch beside it.
+func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
+	ops := c.ops(&pod.Spec)
+	if e.planned != nil {
+		if carried, ok := carriedOver(pod, &e.planned.set.Template.Spec, ops); ok {
+			return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath(), carried), "-f", "FILE", "-o", "yaml")
+		}
+		return "# in FILE, in the pod template: " + patchText("", ops)
+	}
+	if c.atoms[0].kind == report.RemedyRemoveGate { // Gates may be removed in place.
+		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", ops))
+	}
+	ref := e.world.owners.Top(pod)
+	if ref.Kind == "" {
+		if changed, err := applyOps(pod, ops); err == nil {
+			ops = append(ops, unmerge(&changed.Spec)...)
+		}
+		return remake("pod", pod.Namespace, pod.Name, below("/spec", ops))
+	}
+	w, ok := e.world.owners.Workload(ref)
+	if ok && w.Template() != nil {
+		if carried, ok := carriedOver(pod, &w.Template().Spec, ops); ok {
+			return patchTemplate(w, carried)
+		}
+	}
+	return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.Kind), ref.Name) + " # in its pod template: " + patchText("", ops)
+}
+
+// patchTemplate is the command that changes the one template of a workload.
+func patchTemplate(w *owner.Workload, ops []op) string {
+	ref, path := w.Ref(), specPath(&w.Sets[0])
+	if job, ok := w.Object.(*batchv1.Job); ok { // Its template cannot be changed.
+		return remake("job", ref.Namespace, ref.Name, append(below(path, ops), generatedByJob(job)...))
+	}
+	resource := strings.ToLower(ref.Kind)
+	if w.Custom() {
+		resource = w.Kind.Singular()
+	}
+	return shellCommand("kubectl", "-n", ref.Namespace, "patch", resource, ref.Name, "--type=json", "-p", patchText(path, ops))
+}
+
+// carriedOver are the operations for a template, tried on it.
+func carriedOver(pod *corev1.Pod, template *corev1.PodSpec, ops []op) ([]op, bool) {
+	carried, ok := templateOps(&pod.Spec, template, ops)
+	if !ok || len(carried) == 0 {
+		return nil, false
+	}
+	_, err := applyOps(&corev1.Pod{Spec: *template}, carried)
+	return carried, err == nil
+}
+
+// remake is a command that replaces an object by a changed one of the same name.
+func remake(resource, namespace, name string, ops []op) string {
+	return shellCommand("kubectl", "-n", namespace, "get", resource, name, "-o", "json") + " | " +
+		shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText("", ops), "-f", "-", "-o", "json") + " | kubectl replace --force -f -"
+}
+
+// generatedByJob removes what the API server put into a job: the selector and the
+// labels by which the old job's pods are told from the new one's.
+func generatedByJob(job *batchv1.Job) []op {
+	ops := []op{{Op: report.OpRemove, Path: "/spec/selector"}}
+	for _, label := range []string{"batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"} {
+		if _, ok := job.Spec.Template.Labels[label]; ok {
+			ops = append(ops, op{Op: report.OpRemove, Path: pointer("spec", "template", "metadata", "labels", label)})
+		}
+	}
+	return ops
+}
+
+// unmerge takes out of a live pod's terms what the API server merged into their
+// selectors from matchLabelKeys and mismatchLabelKeys: it refuses a new pod that
+// has both.
+func unmerge(spec *corev1.PodSpec) []op {
+	var ops []op
+	drop := func(path string, selector *metav1.LabelSelector, keys []string) {
+		if selector == nil {
+			return
+		}
+		for i, expression := range slices.Backward(selector.MatchExpressions) {
+			if slices.Contains(keys, expression.Key) {
+				ops = append(ops, op{Op: report.OpRemove, Path: path + pointer("labelSelector", "matchExpressions", i)})
+			}
+		}
+	}
+	terms := func(field string, list []corev1.PodAffinityTerm) {
+		for i, term := range list {
+			drop(pointer("affinity", field, "requiredDuringSchedulingIgnoredDuringExecution", i), term.LabelSelector,
+				append(slices.Clone(term.MatchLabelKeys), term.MismatchLabelKeys...))
+		}
+	}
+	preferred := func(field string, list []corev1.WeightedPodAffinityTerm) {
+		for i, term := range list {
+			drop(pointer("affinity", field, "preferredDuringSchedulingIgnoredDuringExecution", i, "podAffinityTerm"), term.PodAffinityTerm.LabelSelector,
+				append(slices.Clone(term.PodAffinityTerm.MatchLabelKeys), term.PodAffinityTerm.MismatchLabelKeys...))
+		}
+	}
+	if affinity := spec.Affinity; affinity != nil {
+		if affinity.PodAffinity != nil {
+			terms("podAffinity", affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+			preferred("podAffinity", affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+		}
+		if affinity.PodAntiAffinity != nil {
+			terms("podAntiAffinity", affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+			preferred("podAntiAffinity", affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+		}
+	}
+	for i, constraint := range spec.TopologySpreadConstraints {
+		drop(pointer("topologySpreadConstraints", i), constraint.LabelSelector, constraint.MatchLabelKeys)
+	}
+	return ops
+}
