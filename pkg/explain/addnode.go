@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,19 +13,19 @@ import (
 )
 
 // addNode proposes the smallest class of which one more node would take the pod.
-func (e *Explainer) addNode(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
+func (s *search) addNode(ctx context.Context) ([]verified, error) {
 	tried := 0
-	for _, class := range e.classes() {
-		if tried >= maxClasses || !couldHold(class.template, pod) {
+	for _, class := range s.shared.nodeClasses(s.world.snap.Nodes) {
+		if tried >= maxClasses || !couldHold(class.template, s.pod) {
 			continue
 		}
 		tried++
-		add, err := e.addNodeAtom(ctx, class)
+		add, err := s.addNodeAtom(ctx, class)
 		if err != nil {
 			return nil, err
 		}
 		c := candidate{atoms: []atom{add}, nodes: []string{newNodeName}}
-		fits, err := e.verify(ctx, pod, c)
+		fits, err := s.verify(ctx, c)
 		if err != nil {
 			return nil, err
 		}
@@ -40,17 +39,17 @@ func (e *Explainer) addNode(ctx context.Context, pod *corev1.Pod) ([]verified, e
 // addNodeAtom adds a node of the class with what runs on every such node: the
 // pods of DaemonSets take their part before the pod does, and the node comes with
 // the storage drivers of the example.
-func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, error) {
+func (s *search) addNodeAtom(ctx context.Context, class *nodeClass) (atom, error) {
 	edits := []predicate.Edit{{Node: class.template}}
 	created := []report.Change{{Object: "Node/" + newNodeName, Op: report.OpCreate, Value: toJSON(class.template)}}
-	for _, csi := range e.world.snap.CSINodes {
+	for _, csi := range s.world.snap.CSINodes {
 		if csi.Name == class.example {
 			like := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: newNodeName}, Spec: *csi.Spec.DeepCopy()}
 			edits = append(edits, predicate.Edit{Object: like})
 			created = append(created, report.Change{Object: "CSINode/" + newNodeName, Op: report.OpCreate, Value: toJSON(like)})
 		}
 	}
-	daemons, err := e.daemonsOn(ctx, edits)
+	daemons, err := s.daemonsOn(ctx, edits)
 	if err != nil {
 		return atom{}, err
 	}
@@ -66,26 +65,26 @@ func (e *Explainer) addNodeAtom(ctx context.Context, class *nodeClass) (atom, er
 
 // daemonsOn are the pods that DaemonSets would run on the new node: of those that the
 // controller makes for it, the ones that have room there. The others would wait.
-func (e *Explainer) daemonsOn(ctx context.Context, node []predicate.Edit) ([]predicate.Edit, error) {
-	undo, err := e.engine.Apply(node...)
+func (s *search) daemonsOn(ctx context.Context, node []predicate.Edit) ([]predicate.Edit, error) {
+	undo, err := s.engine.Apply(node...)
 	if err != nil {
 		return nil, err
 	}
 	defer undo()
-	added, ok := e.engine.Node(newNodeName)
+	added, ok := s.engine.Node(newNodeName)
 	if !ok {
 		return nil, nil
 	}
 	var placed []predicate.Edit
-	for _, set := range e.world.snap.DaemonSets {
+	for _, set := range s.world.snap.DaemonSets {
 		if !workload.Eligible(&set.Spec.Template, added.Node) {
 			continue
 		}
-		pod, err := e.world.maker.DaemonPod(set, newNodeName)
+		pod, err := s.world.maker.DaemonPod(set, newNodeName)
 		if err != nil {
 			continue // A set without containers runs nothing.
 		}
-		fits, err := e.engine.FitsOn(ctx, pod, []string{newNodeName})
+		fits, err := s.engine.FitsOn(ctx, pod, []string{newNodeName})
 		if err != nil || len(fits) == 0 {
 			continue
 		}

@@ -45,7 +45,7 @@ func (e *Explainer) each(ctx context.Context, pods []*corev1.Pod, nodes bool) ([
 		same[i] = first[key]
 	}
 	items := make([]report.PendingItem, len(pods))
-	if err := e.spread(ctx, pods, distinct, items, nodes); err != nil {
+	if err := e.onEveryCore(ctx, pods, distinct, items, nodes); err != nil {
 		return nil, err
 	}
 	for i, pod := range pods {
@@ -59,9 +59,9 @@ func (e *Explainer) each(ctx context.Context, pods []*corev1.Pod, nodes bool) ([
 // manyShapes is from how many different pods on the search for each is narrowed.
 const manyShapes = 8
 
-// spread explains the distinct pods, on as many goroutines as there are cores when
+// onEveryCore explains the distinct pods, on as many goroutines as there are cores when
 // there are several.
-func (e *Explainer) spread(ctx context.Context, pods []*corev1.Pod, distinct []int, items []report.PendingItem, nodes bool) error {
+func (e *Explainer) onEveryCore(ctx context.Context, pods []*corev1.Pod, distinct []int, items []report.PendingItem, nodes bool) error {
 	workers := min(runtime.GOMAXPROCS(0), len(distinct))
 	if workers <= 1 {
 		return e.work(ctx, pods, distinct, items, nodes, new(atomic.Int64))
@@ -74,7 +74,7 @@ func (e *Explainer) spread(ctx context.Context, pods []*corev1.Pod, distinct []i
 		}
 		defer worker.Close()
 		if len(distinct) > manyShapes {
-			worker.evictNodes, worker.thorough = 1, false
+			worker.limits = limits{evictNodes: 1}
 		}
 		forks[w] = worker
 	}
@@ -123,10 +123,11 @@ func (e *Explainer) likewise(item report.PendingItem, pod *corev1.Pod) report.Pe
 	item.Remedies = slices.Clone(item.Remedies)
 	for i, remedy := range item.Remedies {
 		if plan, ok := e.shared.plan(example, remedy.ID); ok {
-			item.Remedies[i] = e.remedy(pod, plan.candidate, remedy.Fits)
+			e.shared.keepPlan(keyOf(pod), plan.of(pod))
+			item.Remedies[i] = e.world.remedy(pod, nil, plan.candidate, remedy.Fits)
 		}
 	}
-	item.Autoscaler = e.autoscalerNotes(pod)
-	e.compareWithCluster(pod, &item)
+	item.Autoscaler = e.world.autoscalerNotes(pod)
+	compareWithCluster(pod, e.engine.Len(), &item)
 	return item
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	resourcehelper "k8s.io/component-helpers/resource"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
@@ -19,12 +18,12 @@ import (
 // look first, even if there are many; a tainted or cordoned one is nearer; one
 // that is merely full is the nearest. So neither cordoned nodes nor a crowd of
 // small ones shadow the true cause.
-func distance(failure report.Failure) int {
-	switch failure.Plugin {
+func distance(f failure) int {
+	switch f.Plugin {
 	case predicate.NodeAffinity, predicate.NodeName:
 		return 1000
 	case predicate.NodeResourcesFit:
-		if failure.Code == unresolvable {
+		if !f.Resolvable() {
 			return 100
 		}
 		return 1
@@ -34,9 +33,6 @@ func distance(failure report.Failure) int {
 		return 1
 	}
 }
-
-// unresolvable is the framework's name of the code that no eviction lifts.
-var unresolvable = predicate.Unresolvable
 
 // tally collects one cause over the nodes.
 type tally struct {
@@ -55,28 +51,28 @@ type nodeDetail struct {
 
 // causes ranks the reasons: what keeps the pod off the nodes that are nearest to
 // being right comes first. What rejects the pod itself comes before all.
-func (e *Explainer) causes(pod *corev1.Pod, verdict *predicate.Verdict, nodes []report.NodeVerdict) []report.Cause {
+func (d *detailer) causes(verdict *predicate.Verdict, nodes []judged) []report.Cause {
 	causes := []report.Cause{}
 	for _, rejection := range verdict.Rejections {
 		if slices.ContainsFunc(causes, func(c report.Cause) bool { return c.Reason == rejection.Reasons() }) {
 			continue // Several plugins look for the same claim.
 		}
-		about, detail := e.rejectionText(pod, rejection)
+		about, detail := d.rejectionText(rejection)
 		causes = append(causes, report.Cause{Reason: rejection.Reasons(), Plugin: rejection.Plugin, Detail: detail, Subject: about.subject, Text: about.text})
 	}
 	if len(causes) == 0 {
-		if fragmented := e.fragmentation(pod, nodes); fragmented != nil {
+		if fragmented := d.fragmentation(nodes); fragmented != nil {
 			causes = append(causes, *fragmented)
 		}
 	}
 	for _, t := range ranked(nodes) {
 		cause := report.Cause{Reason: t.reason, Plugin: t.plugin, Nodes: t.nodes}
 		if t.plugin == predicate.NodeResourcesFit {
-			cause.Shortage, cause.Detail = e.shortageText(pod, t)
+			cause.Shortage, cause.Detail = d.shortageText(t)
 			cause.Subject, cause.Text = string(resourceOf(t.reason)), shortageTexts[cause.Shortage]
 		} else {
 			var about point
-			about, cause.Detail = e.causeText(pod, t)
+			about, cause.Detail = d.causeText(t)
 			cause.Subject, cause.Text = about.subject, about.text
 		}
 		causes = append(causes, cause)
@@ -84,22 +80,22 @@ func (e *Explainer) causes(pod *corev1.Pod, verdict *predicate.Verdict, nodes []
 	return causes
 }
 
-func ranked(nodes []report.NodeVerdict) []*tally {
+func ranked(nodes []judged) []*tally {
 	byReason := map[string]*tally{}
 	for _, node := range nodes {
 		far := 0
-		for _, failure := range node.Failures {
-			far += distance(failure)
+		for _, f := range node.failures {
+			far += distance(f)
 		}
-		for _, failure := range node.Failures {
-			for _, reason := range failure.Reasons {
-				key := failure.Plugin + "\n" + reason
+		for _, f := range node.failures {
+			for _, reason := range f.Status.Reasons() {
+				key := f.Plugin + "\n" + reason
 				t, ok := byReason[key]
 				if !ok {
-					t = &tally{plugin: failure.Plugin, reason: reason, nearest: far}
+					t = &tally{plugin: f.Plugin, reason: reason, nearest: far}
 					byReason[key] = t
 				}
-				t.add(node.Name, far, failure.Detail)
+				t.add(node.Name, far, f.detail)
 			}
 		}
 	}
@@ -130,14 +126,14 @@ func (t *tally) add(node string, far int, detail *report.Detail) {
 
 // causeText names what is behind a cause, from the nodes nearest to being right:
 // the first thing by itself, and all of them.
-func (e *Explainer) causeText(pod *corev1.Pod, t *tally) (point, string) {
+func (d *detailer) causeText(t *tally) (point, string) {
 	switch t.plugin {
 	case predicate.TaintToleration:
 		return countText(t.details, taintPoints)
 	case predicate.NodeUnschedulable:
 		return point{}, "cordoned"
 	case predicate.NodeAffinity:
-		return countText(t.details, e.affinityPoints)
+		return countText(t.details, d.world.affinityPoints)
 	case predicate.NodePorts:
 		return countText(t.details, portPoints)
 	case predicate.PodTopologySpread:
@@ -145,7 +141,7 @@ func (e *Explainer) causeText(pod *corev1.Pod, t *tally) (point, string) {
 	case predicate.InterPodAffinity:
 		return countText(t.details, podConflictPoints)
 	default:
-		return countText(t.details, func(d *report.Detail) []point { return claimPoints(pod.Namespace, d) })
+		return countText(t.details, func(detail *report.Detail) []point { return claimPoints(d.pod.Namespace, detail) })
 	}
 }
 
@@ -240,10 +236,10 @@ func claimPoints(namespace string, d *report.Detail) []point {
 }
 
 // affinityPoints say what is asked for and what there is instead.
-func (e *Explainer) affinityPoints(d *report.Detail) []point {
+func (w *world) affinityPoints(d *report.Detail) []point {
 	var points []point
 	for _, m := range d.Labels {
-		points = append(points, e.mismatchPoint(m))
+		points = append(points, w.mismatchPoint(m))
 	}
 	if d.Note != "" {
 		points = append(points, point{d.Note, d.Note})
@@ -251,28 +247,28 @@ func (e *Explainer) affinityPoints(d *report.Detail) []point {
 	return points
 }
 
-func (e *Explainer) mismatchPoint(m report.LabelMismatch) point {
+func (w *world) mismatchPoint(m report.LabelMismatch) point {
 	asked := requirement{NodeSelectorRequirement: corev1.NodeSelectorRequirement{Key: m.Key, Operator: corev1.NodeSelectorOperator(m.Operator), Values: m.Values}}.String()
 	if m.Operator != string(corev1.NodeSelectorOpIn) || m.Field || len(m.Values) == 0 {
 		return point{asked, asked}
 	}
 	asked = m.Key + "=" + strings.Join(m.Values, "|")
-	return point{asked, asked + e.insteadOf(m)}
+	return point{asked, asked + w.insteadOf(m)}
 }
 
 // insteadOf says what there is instead of a label that no node has; nothing where
 // one has it.
-func (e *Explainer) insteadOf(m report.LabelMismatch) string {
-	values := e.world.labelValues[m.Key]
+func (w *world) insteadOf(m report.LabelMismatch) string {
+	values := w.labelValues[m.Key]
 	if len(values) == 0 {
-		return ": no node has this label" + didYouMean(e.world.nearestLabelKey(m.Key))
+		return ": no node has this label" + didYouMean(w.nearestLabelKey(m.Key))
 	}
 	for _, value := range m.Values {
 		if values[value] > 0 {
 			return ""
 		}
 	}
-	return ": no node has this value" + didYouMean(e.world.nearestLabelValue(m.Key, m.Values[0]))
+	return ": no node has this value" + didYouMean(w.nearestLabelValue(m.Key, m.Values[0]))
 }
 
 // shortageTexts continue "Insufficient x" for a group.
@@ -285,25 +281,25 @@ var shortageTexts = map[report.ShortageClass]string{
 
 // shortageText tells the shortages apart: nobody offers it, larger than any node,
 // enough in sum but on no single node, in use (by whom).
-func (e *Explainer) shortageText(pod *corev1.Pod, t *tally) (report.ShortageClass, string) {
+func (d *detailer) shortageText(t *tally) (report.ShortageClass, string) {
 	name := resourceOf(t.reason)
-	requested := podAmount(pod, name)
+	requested := amount(d.requests, name)
 	if name == corev1.ResourcePods {
 		requested = 1
 	}
-	if e.world.offered[name] == 0 {
-		return report.ShortageNotOffered, e.notOffered(name)
+	if d.world.offered[name] == 0 {
+		return report.ShortageNotOffered, d.world.notOffered(name)
 	}
-	b := e.blocks(t, name)
+	b := d.blocks(t, name)
 	asks := "asks " + roughly(name, requested)
 	switch {
 	case b.largest < requested:
 		return report.ShortageTooLarge, fmt.Sprintf("%s; the largest node has %s (%s)", asks, roughly(name, b.largest), b.largestNode)
 	case b.sum >= requested && name != corev1.ResourcePods:
 		return report.ShortageNotOnOneNode, fmt.Sprintf("%s; %s free in sum, at most %s on one node (%s)%s", asks,
-			roughly(name, b.sum), roughly(name, b.free), b.freeNode, e.usersText(name))
+			roughly(name, b.sum), roughly(name, b.free), b.freeNode, d.usersText(name))
 	default:
-		return report.ShortageInUse, fmt.Sprintf("%s; at most %s free (%s)%s", asks, roughly(name, b.free), b.freeNode, e.usersText(name))
+		return report.ShortageInUse, fmt.Sprintf("%s; at most %s free (%s)%s", asks, roughly(name, b.free), b.freeNode, d.usersText(name))
 	}
 }
 
@@ -313,10 +309,10 @@ type blocks struct {
 	freeNode, largestNode string
 }
 
-func (e *Explainer) blocks(t *tally, name corev1.ResourceName) blocks {
+func (d *detailer) blocks(t *tally, name corev1.ResourceName) blocks {
 	b := blocks{free: -1, largest: -1}
-	for _, d := range t.details {
-		node, ok := e.engine.Node(d.node)
+	for _, at := range t.details {
+		node, ok := d.engine.Node(at.node)
 		if !ok {
 			continue
 		}
@@ -324,10 +320,10 @@ func (e *Explainer) blocks(t *tally, name corev1.ResourceName) blocks {
 		capacity, free := used.Allocatable.Of(name), max(used.Free(name), 0)
 		b.sum += free
 		if free > b.free {
-			b.free, b.freeNode = free, d.node
+			b.free, b.freeNode = free, at.node
 		}
 		if capacity > b.largest {
-			b.largest, b.largestNode = capacity, d.node
+			b.largest, b.largestNode = capacity, at.node
 		}
 	}
 	b.free = max(b.free, 0)
@@ -336,12 +332,12 @@ func (e *Explainer) blocks(t *tally, name corev1.ResourceName) blocks {
 
 // notOffered explains a resource that no node has: a slip of the name, or a
 // device that no plugin advertises.
-func (e *Explainer) notOffered(name corev1.ResourceName) string {
+func (w *world) notOffered(name corev1.ResourceName) string {
 	text := fmt.Sprintf("no node offers %s", name)
-	if near := e.world.nearestResource(name); near != "" {
+	if near := w.nearestResource(name); near != "" {
 		return text + didYouMean(near)
 	}
-	if link := e.world.brokenDeviceChain(name); link != "" {
+	if link := w.brokenDeviceChain(name); link != "" {
 		return text + ": " + link
 	}
 	return text
@@ -350,9 +346,9 @@ func (e *Explainer) notOffered(name corev1.ResourceName) string {
 // fragmentation recognises the commonest case of a GPU fleet: each resource is
 // free on some node, but never all on one. It looks at the nodes that lack
 // nothing but resources.
-func (e *Explainer) fragmentation(pod *corev1.Pod, nodes []report.NodeVerdict) *report.Cause {
+func (d *detailer) fragmentation(nodes []judged) *report.Cause {
 	enough := map[corev1.ResourceName]int{}
-	for name, quantity := range resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}) {
+	for name, quantity := range d.requests {
 		if quantity.Sign() > 0 {
 			enough[name] = 0
 		}
@@ -362,15 +358,15 @@ func (e *Explainer) fragmentation(pod *corev1.Pod, nodes []report.NodeVerdict) *
 	}
 	full := 0
 	for _, node := range nodes {
-		if len(node.Failures) != 1 || node.Failures[0].Plugin != predicate.NodeResourcesFit {
-			if len(node.Failures) == 0 {
-				return nil
-			}
+		if len(node.failures) == 0 {
+			return nil
+		}
+		if len(node.failures) != 1 || node.failures[0].Plugin != predicate.NodeResourcesFit {
 			continue
 		}
 		full++
 		for name := range enough {
-			if !slices.Contains(node.Failures[0].Reasons, "Insufficient "+string(name)) {
+			if !slices.ContainsFunc(node.failures[0].short, func(s shortage) bool { return s.resource == name }) {
 				enough[name]++
 			}
 		}
@@ -393,12 +389,12 @@ func (e *Explainer) fragmentation(pod *corev1.Pod, nodes []report.NodeVerdict) *
 
 // rejectionText names what makes a PreFilter plugin reject the pod as a whole: the
 // first thing by itself, and all of them.
-func (e *Explainer) rejectionText(pod *corev1.Pod, rejection predicate.Failure) (point, string) {
+func (d *detailer) rejectionText(rejection predicate.Failure) (point, string) {
 	switch rejection.Plugin {
 	case predicate.VolumeBinding, predicate.VolumeZone, predicate.VolumeRestrictions, predicate.NodeVolumeLimits:
-		return listText(claimPoints(pod.Namespace, e.detailer(pod).volumeDetail()))
+		return listText(claimPoints(d.pod.Namespace, d.volumeDetail()))
 	case predicate.DynamicResources:
-		return listText(e.resourceClaimPoints(pod))
+		return listText(d.world.resourceClaimPoints(d.pod))
 	default:
 		return point{}, ""
 	}

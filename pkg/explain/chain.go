@@ -18,29 +18,29 @@ import (
 
 // notCreated explains a workload that lacks pods: the controllers' last word, from
 // its condition or the newest FailedCreate event of it or of what it owns.
-func (e *Explainer) notCreated(w *owner.Workload) (report.PendingItem, bool) {
-	if w.Missing == 0 {
+func (w *world) notCreated(of *owner.Workload) (report.PendingItem, bool) {
+	if of.Missing == 0 {
 		return report.PendingItem{}, false
 	}
-	ref := w.Ref()
-	message := cmp.Or(w.Refusal, e.world.failedCreate(ref))
+	ref := of.Ref()
+	message := cmp.Or(of.Refusal, w.failedCreate(ref))
 	if message == "" {
 		return report.PendingItem{}, false
 	}
 	item := report.PendingItem{
-		Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, UID: w.Object.GetUID(),
-		Replicas: w.Wanted, Verdict: report.VerdictNotCreated, Message: message, ClusterMessage: message,
+		Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, UID: of.Object.GetUID(),
+		Replicas: of.Wanted, Verdict: report.VerdictNotCreated, Message: message, ClusterMessage: message,
 		Agrees: report.AgreesTrue, Confidence: report.ConfidenceExact,
 		Nodes: []report.NodeVerdict{}, Remedies: []report.Remedy{},
 	}
-	created := w.Object.GetCreationTimestamp()
+	created := of.Object.GetCreationTimestamp()
 	if !created.IsZero() {
 		item.PendingSince = &created
 	}
-	shortage := e.quotaShortage(item.Namespace, message, int64(w.Missing))
+	shortage := w.quotaShortage(item.Namespace, message, int64(of.Missing))
 	item.Causes = []report.Cause{{Reason: refusalReason(message), Plugin: refuser(message), Detail: shortage.text}}
 	if shortage.text == "" {
-		item.Causes[0].Detail = fmt.Sprintf("%d of %d pods are missing", w.Missing, w.Wanted)
+		item.Causes[0].Detail = fmt.Sprintf("%d of %d pods are missing", of.Missing, of.Wanted)
 	}
 	if shortage.remedy != nil {
 		item.Remedies = append(item.Remedies, *shortage.remedy)
@@ -130,13 +130,13 @@ type quotaShort struct {
 
 // quotaShortage works out, from the refusal and the quota as it stands, how much
 // each key is short for all the missing pods, and the patch that would do.
-func (e *Explainer) quotaShortage(namespace, message string, missing int64) quotaShort {
+func (w *world) quotaShortage(namespace, message string, missing int64) quotaShort {
 	match := quotaRefusal.FindStringSubmatch(message)
 	if match == nil {
 		return quotaShort{}
 	}
 	var quota *corev1.ResourceQuota
-	for _, candidate := range e.world.snap.ResourceQuotas {
+	for _, candidate := range w.snap.ResourceQuotas {
 		if candidate.Namespace == namespace && candidate.Name == match[1] {
 			quota = candidate
 		}
@@ -227,9 +227,9 @@ var autoscalerReasons = map[string]string{
 
 // autoscalerNotes are those events, the newest of each reason, and what
 // cluster-autoscaler says of the whole cluster.
-func (e *Explainer) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
+func (w *world) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
 	newest := map[string]*corev1.Event{}
-	for _, event := range e.world.podEvents(pod) {
+	for _, event := range w.podEvents(pod) {
 		source := autoscalerReasons[event.Reason]
 		if source == "" || (event.Reason == "FailedScheduling" && !strings.Contains(reporter(event), "karpenter")) {
 			continue
@@ -244,7 +244,7 @@ func (e *Explainer) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
 		notes = append(notes, report.AutoscalerNote{Source: autoscalerReasons[reason], Reason: reason, Message: event.Message, Time: eventTime(event)})
 	}
 	slices.SortStableFunc(notes, func(a, b report.AutoscalerNote) int { return b.Time.Compare(a.Time.Time) })
-	if status := e.world.autoscalerStatus(); status != "" {
+	if status := w.autoscalerStatus(); status != "" {
 		notes = append(notes, report.AutoscalerNote{Source: "cluster-autoscaler", Reason: "Status", Message: status})
 	}
 	return notes

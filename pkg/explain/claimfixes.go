@@ -20,23 +20,23 @@ import (
 
 // claimRemedies answers what the pod's claims keep it from: a claim that is not
 // there is created, a claim that waits for a volume gets one.
-func (e *Explainer) claimRemedies(ctx context.Context, pod *corev1.Pod, verdict *predicate.Verdict) ([]verified, error) {
+func (s *search) claimRemedies(ctx context.Context, verdict *predicate.Verdict) ([]verified, error) {
 	var atoms []atom
-	for _, name := range claimNames(pod) {
-		claim, ok := e.world.claims[pod.Namespace+"/"+name]
+	for _, name := range claimNames(s.pod) {
+		claim, ok := s.world.claims[s.pod.Namespace+"/"+name]
 		switch {
-		case !ok && rejectedBy(verdict, predicate.VolumeBinding):
-			if a, ok := e.createClaim(pod, name); ok {
+		case !ok && rejects(verdict, predicate.VolumeBinding):
+			if a, ok := s.world.createClaim(s.pod, name); ok {
 				atoms = append(atoms, a)
 			}
-		case ok && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && rejectedBy(verdict, predicate.VolumeBinding) && !e.world.bindsWhenPlaced(claim):
+		case ok && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && rejects(verdict, predicate.VolumeBinding) && !s.world.bindsWhenPlaced(claim):
 			atoms = append(atoms, bindClaim(claim))
 		}
 	}
-	return e.together(ctx, pod, atoms)
+	return s.together(ctx, atoms)
 }
 
-func rejectedBy(verdict *predicate.Verdict, plugin string) bool {
+func rejects(verdict *predicate.Verdict, plugin string) bool {
 	for _, rejection := range verdict.Rejections {
 		if rejection.Plugin == plugin {
 			return true
@@ -69,8 +69,8 @@ func create(kind report.RemedyKind, key, text string, objects ...runtime.Object)
 // createClaim makes the missing claim of the default storage class, or of the only
 // one, where that class binds when the pod is placed: a claim that first waits
 // for a volume would not help by itself.
-func (e *Explainer) createClaim(pod *corev1.Pod, name string) (atom, bool) {
-	class := owner.DefaultClass(e.world.snap)
+func (w *world) createClaim(pod *corev1.Pod, name string) (atom, bool) {
+	class := owner.DefaultClass(w.snap)
 	if class == nil || class.VolumeBindingMode == nil || *class.VolumeBindingMode != storagev1.VolumeBindingWaitForFirstConsumer {
 		return atom{}, false
 	}
@@ -120,27 +120,27 @@ func bindClaim(claim *corev1.PersistentVolumeClaim) atom {
 
 // gatedByClaim are the remedies for a pod that waits, unqueued, for a resource
 // claim: the scheduler leaves neither condition nor event on it.
-func (e *Explainer) gatedByClaim(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
+func (s *search) gatedByClaim(ctx context.Context) ([]verified, error) {
 	var atoms []atom
-	for _, reference := range pod.Spec.ResourceClaims {
-		name := resourceClaimName(pod, reference)
-		if name == "" || e.world.resourceClaim(pod.Namespace, name) != nil || len(e.world.snap.DeviceClasses) != 1 {
+	for _, reference := range s.pod.Spec.ResourceClaims {
+		name := resourceClaimName(s.pod, reference)
+		if name == "" || s.world.resourceClaim(s.pod.Namespace, name) != nil || len(s.world.snap.DeviceClasses) != 1 {
 			continue // With several classes there is no telling which one is meant.
 		}
 		claim := &resourcev1.ResourceClaim{
 			TypeMeta:   typeMeta(resourcev1.SchemeGroupVersion, "ResourceClaim"),
-			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name},
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.pod.Namespace, Name: name},
 			Spec: resourcev1.ResourceClaimSpec{Devices: resourcev1.DeviceClaim{Requests: []resourcev1.DeviceRequest{{
 				Name: "device",
 				Exactly: &resourcev1.ExactDeviceRequest{
-					DeviceClassName: e.world.snap.DeviceClasses[0].Name, AllocationMode: resourcev1.DeviceAllocationModeExactCount, Count: 1,
+					DeviceClassName: s.world.snap.DeviceClasses[0].Name, AllocationMode: resourcev1.DeviceAllocationModeExactCount, Count: 1,
 				},
 			}}}},
 		}
 		atoms = append(atoms, create(report.RemedyCreateClaim, "create resource claim "+name,
-			fmt.Sprintf("create the resource claim %s/%s (one device of class %s)", pod.Namespace, name, e.world.snap.DeviceClasses[0].Name), claim))
+			fmt.Sprintf("create the resource claim %s/%s (one device of class %s)", s.pod.Namespace, name, s.world.snap.DeviceClasses[0].Name), claim))
 	}
-	return e.together(ctx, pod, atoms)
+	return s.together(ctx, atoms)
 }
 
 func typeMeta(version schema.GroupVersion, kind string) metav1.TypeMeta {

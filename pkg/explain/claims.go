@@ -23,26 +23,26 @@ func (w *world) bindsWhenPlaced(claim *corev1.PersistentVolumeClaim) bool {
 }
 
 // resourceClaimPoints say how the pod's resource claims stand.
-func (e *Explainer) resourceClaimPoints(pod *corev1.Pod) []point {
+func (w *world) resourceClaimPoints(pod *corev1.Pod) []point {
 	points := make([]point, len(pod.Spec.ResourceClaims))
 	for i, reference := range pod.Spec.ResourceClaims {
 		name := resourceClaimName(pod, reference)
 		points[i] = point{
 			subject: "ResourceClaim/" + pod.Namespace + "/" + cmp.Or(name, pod.Name+"-"+reference.Name),
-			text:    e.resourceClaimText(pod.Namespace, name, reference),
+			text:    w.resourceClaimText(pod.Namespace, name, reference),
 		}
 	}
 	return points
 }
 
-func (e *Explainer) resourceClaimText(namespace, name string, reference corev1.PodResourceClaim) string {
+func (w *world) resourceClaimText(namespace, name string, reference corev1.PodResourceClaim) string {
 	if name == "" && reference.ResourceClaimTemplateName == nil {
 		return fmt.Sprintf("the claim %s names neither a claim nor a template", reference.Name)
 	}
 	if name == "" {
 		return fmt.Sprintf("the claim %s has not been made from its template %s", reference.Name, *reference.ResourceClaimTemplateName)
 	}
-	claim := e.world.resourceClaim(namespace, name)
+	claim := w.resourceClaim(namespace, name)
 	switch {
 	case claim == nil:
 		return fmt.Sprintf("resource claim %s does not exist", name)
@@ -96,8 +96,8 @@ func claimNames(pod *corev1.Pod) []string {
 	return names
 }
 
-func (e *Explainer) claimState(namespace, name string) string {
-	claim, ok := e.world.claims[namespace+"/"+name]
+func (w *world) claimState(namespace, name string) string {
+	claim, ok := w.claims[namespace+"/"+name]
 	switch {
 	case !ok:
 		return "does not exist"
@@ -106,7 +106,7 @@ func (e *Explainer) claimState(namespace, name string) string {
 	case claim.Spec.VolumeName == "":
 		return "is not bound (storage class " + className(claim) + ")"
 	}
-	volume, ok := e.world.volumes[claim.Spec.VolumeName]
+	volume, ok := w.volumes[claim.Spec.VolumeName]
 	if !ok {
 		return fmt.Sprintf("is bound to volume %s, which does not exist", claim.Spec.VolumeName)
 	}

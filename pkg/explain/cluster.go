@@ -11,7 +11,7 @@ import (
 
 // compareWithCluster says whether the scheduler's last word is ours, and if not,
 // what is known of why.
-func (e *Explainer) compareWithCluster(pod *corev1.Pod, item *report.PendingItem) {
+func compareWithCluster(pod *corev1.Pod, nodes int, item *report.PendingItem) {
 	condition := scheduledCondition(pod)
 	switch {
 	case condition == nil && item.Verdict == report.VerdictGated:
@@ -22,7 +22,7 @@ func (e *Explainer) compareWithCluster(pod *corev1.Pod, item *report.PendingItem
 		item.Agrees = report.AgreesTrue
 	default:
 		item.Agrees = report.AgreesFalse
-		item.Disagreement = disagreement(condition, e.engine.Len(), item)
+		item.Disagreement = disagreement(condition, nodes, item)
 	}
 }
 

@@ -16,12 +16,12 @@ import (
 // detailer looks up what is behind one pod's failures. What it names is looked
 // up, not decided: the plugin has decided. Counts over all pods are made once.
 type detailer struct {
-	*Explainer
-	pod *corev1.Pod
+	engine *predicate.Engine
+	world  *world
+	shared *shared
+	pod    *corev1.Pod
 	// requests is what the scheduler counts for the pod.
 	requests corev1.ResourceList
-	// leastLoss is, by atom key, the least loss that a lowered request has had.
-	leastLoss map[string]float64
 	// spread holds, for each hard constraint by index, the matching pods by domain.
 	spread map[int]map[string]int32
 	// matching holds, for each required term by its text, the pods it matches by
@@ -30,28 +30,81 @@ type detailer struct {
 	existing map[string][]report.PodReference
 }
 
-func (e *Explainer) detailer(pod *corev1.Pod) *detailer {
+func newDetailer(engine *predicate.Engine, world *world, shared *shared, pod *corev1.Pod) *detailer {
 	return &detailer{
-		Explainer: e, pod: pod,
-		requests:  resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}),
-		leastLoss: map[string]float64{},
-		spread:    map[int]map[string]int32{}, matching: map[string]map[string][]report.PodReference{},
+		engine: engine, world: world, shared: shared, pod: pod,
+		requests: resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}),
+		spread:   map[int]map[string]int32{}, matching: map[string]map[string][]report.PodReference{},
 	}
 }
 
+// judged is a node with what keeps the pod off it, the rejections of the pod itself
+// first: the one form in which causes and remedies read a verdict.
+type judged struct {
+	predicate.Node
+	failures []failure
+}
+
+// failure is a plugin's rejection with what its reason leaves out.
+type failure struct {
+	predicate.Failure
+	detail *report.Detail
+	// short are the amounts behind a rejection by NodeResourcesFit.
+	short []shortage
+}
+
+// judge looks up all that is behind a verdict, node by node.
+func (d *detailer) judge(verdict *predicate.Verdict) []judged {
+	nodes := make([]judged, len(verdict.Nodes))
+	for i, name := range verdict.Nodes {
+		node, _ := d.engine.Node(name)
+		nodes[i] = judged{node, make([]failure, 0, len(verdict.Rejections)+len(verdict.Failures[i]))}
+		for _, rejection := range verdict.Rejections {
+			nodes[i].failures = append(nodes[i].failures, failure{Failure: rejection})
+		}
+		for _, rejection := range verdict.Failures[i] {
+			nodes[i].failures = append(nodes[i].failures, d.failure(node, rejection))
+		}
+	}
+	return nodes
+}
+
+func (d *detailer) failure(node predicate.Node, rejection predicate.Failure) failure {
+	f := failure{Failure: rejection}
+	if rejection.Plugin == predicate.NodeResourcesFit {
+		f.short = d.shortages(node, rejection)
+	}
+	f.detail = d.detail(node, f)
+	return f
+}
+
+// nodeVerdicts is the same as the report has it.
+func nodeVerdicts(verdict *predicate.Verdict, nodes []judged) []report.NodeVerdict {
+	verdicts := make([]report.NodeVerdict, len(nodes))
+	for i, node := range nodes {
+		verdicts[i] = report.NodeVerdict{Name: node.Name, Fits: verdict.Fits(i)}
+		for _, f := range node.failures {
+			verdicts[i].Failures = append(verdicts[i].Failures, report.Failure{
+				Plugin: f.Plugin, Code: f.Status.Code().String(), Reasons: f.Status.Reasons(), Detail: f.detail,
+			})
+		}
+	}
+	return verdicts
+}
+
 // detail says what a failure's reason leaves out; nil where it says everything.
-func (d *detailer) detail(node predicate.Node, failure predicate.Failure) *report.Detail {
-	switch failure.Plugin {
+func (d *detailer) detail(node predicate.Node, f failure) *report.Detail {
+	switch f.Plugin {
 	case predicate.TaintToleration:
 		return &report.Detail{Taints: untolerated(d.pod, node.Node)}
 	case predicate.NodeResourcesFit:
-		return d.resourceDetail(node, failure)
+		return resourceDetail(f.short)
 	case predicate.NodeAffinity:
 		return affinityDetail(d.pod, node.Node)
 	case predicate.NodePorts:
 		return portDetail(d.pod, node)
 	case predicate.InterPodAffinity:
-		return d.podAffinityDetail(node.Node, failure)
+		return d.podAffinityDetail(node.Node, f.Failure)
 	case predicate.PodTopologySpread:
 		return &report.Detail{Spread: d.spreadViolations(node.Node)}
 	case predicate.VolumeBinding, predicate.VolumeZone, predicate.VolumeRestrictions, predicate.NodeVolumeLimits:
@@ -61,9 +114,9 @@ func (d *detailer) detail(node predicate.Node, failure predicate.Failure) *repor
 	}
 }
 
-func (d *detailer) resourceDetail(node predicate.Node, failure predicate.Failure) *report.Detail {
+func resourceDetail(shortages []shortage) *report.Detail {
 	detail := &report.Detail{}
-	for _, short := range d.shortages(node, failure) {
+	for _, short := range shortages {
 		detail.Resources = append(detail.Resources, report.Shortage{
 			Resource:  string(short.resource),
 			Requested: formatAmount(short.resource, short.requested),
@@ -255,7 +308,7 @@ func (d *detailer) spreadViolation(node *corev1.Node, index int) *report.SpreadV
 		return violation
 	}
 	if d.spread[index] == nil {
-		d.spread[index] = d.spreadCounts(d.pod, constraint)
+		d.spread[index] = spreadCounts(d.engine.Nodes(), d.pod, constraint)
 	}
 	counts := d.spread[index]
 	violation.Domain, violation.Matching = domain, counts[domain]
@@ -272,7 +325,7 @@ func (d *detailer) spreadViolation(node *corev1.Node, index int) *report.SpreadV
 func (d *detailer) volumeDetail() *report.Detail {
 	detail := &report.Detail{}
 	for _, name := range claimNames(d.pod) {
-		if problem := d.claimState(d.pod.Namespace, name); problem != "" {
+		if problem := d.world.claimState(d.pod.Namespace, name); problem != "" {
 			detail.Claims = append(detail.Claims, report.ClaimProblem{Kind: "PersistentVolumeClaim", Name: name, Problem: problem})
 		}
 	}

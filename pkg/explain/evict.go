@@ -23,20 +23,19 @@ const maxVictims = 10
 const maxEvictions = 2
 
 // evictions proposes pods to evict, on the nodes that lack least, at most
-// e.evictNodes of them.
-func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([]verified, error) {
+// evictNodes of them.
+func (s *search) evictions(ctx context.Context, nodes []judged) ([]verified, error) {
 	var found []verified
-	for _, name := range d.evictableNodes(verdict) {
-		node, _ := d.engine.Node(name)
-		victims, err := d.victims(ctx, d.pod, node)
+	for _, node := range s.evictableNodes(nodes) {
+		victims, err := s.victims(ctx, node.Node)
 		if err != nil {
 			return nil, err
 		}
 		if len(victims) == 0 || len(victims) > maxVictims {
 			continue
 		}
-		c := candidate{atoms: []atom{evict(name, victims)}, nodes: []string{name}}
-		fits, err := d.verify(ctx, d.pod, c)
+		c := candidate{atoms: []atom{evict(node.Name, victims)}, nodes: []string{node.Name}}
+		fits, err := s.verify(ctx, c)
 		if err != nil {
 			return nil, err
 		}
@@ -48,35 +47,35 @@ func (d *detailer) evictions(ctx context.Context, verdict *predicate.Verdict) ([
 
 // evictableNodes are those whose every failure another pod's going may lift,
 // those that lack least first.
-func (d *detailer) evictableNodes(verdict *predicate.Verdict) []string {
+func (s *search) evictableNodes(nodes []judged) []judged {
 	lacks := map[string]float64{}
-	for i, name := range verdict.Nodes {
-		failures := verdict.Failures[i]
-		if len(failures) == 0 || !allResolvable(failures) {
-			continue
+	var evictable []judged
+	for _, node := range nodes {
+		if len(node.failures) > 0 && allResolvable(node.failures) {
+			lacks[node.Name] = lack(node.failures)
+			evictable = append(evictable, node)
 		}
-		node, _ := d.engine.Node(name)
-		lacks[name] = d.lack(node, failures)
 	}
-	names := sortedKeys(lacks)
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(lacks[a], lacks[b]) })
-	return names[:min(len(names), d.evictNodes)]
+	slices.SortFunc(evictable, func(a, b judged) int {
+		return cmp.Or(cmp.Compare(lacks[a.Name], lacks[b.Name]), cmp.Compare(a.Name, b.Name))
+	})
+	return evictable[:min(len(evictable), s.evictNodes)]
 }
 
-func allResolvable(failures []predicate.Failure) bool {
-	return !slices.ContainsFunc(failures, func(f predicate.Failure) bool { return !f.Resolvable() })
+func allResolvable(failures []failure) bool {
+	return !slices.ContainsFunc(failures, func(f failure) bool { return !f.Resolvable() })
 }
 
 // lack is how much a node is short of, as a share of its capacity summed over the
 // resources; another failure counts as one pod's worth, a tenth of a node.
-func (d *detailer) lack(node predicate.Node, failures []predicate.Failure) float64 {
+func lack(failures []failure) float64 {
 	var sum float64
-	for _, failure := range failures {
-		if failure.Plugin != predicate.NodeResourcesFit {
+	for _, f := range failures {
+		if f.Plugin != predicate.NodeResourcesFit {
 			sum += 0.1
 			continue
 		}
-		for _, short := range d.shortages(node, failure) {
+		for _, short := range f.short {
 			sum += float64(short.requested-short.free()) / float64(max(short.capacity, 1))
 		}
 	}
@@ -87,27 +86,27 @@ func (d *detailer) lack(node predicate.Node, failures []predicate.Failure) float
 // but for any priority: all are taken off, and put back one by one, the most
 // important first, as long as the pod still fits. What cannot be put back is a
 // smallest set.
-func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node predicate.Node) ([]*corev1.Pod, error) {
+func (s *search) victims(ctx context.Context, node predicate.Node) ([]*corev1.Pod, error) {
 	var removable []*corev1.Pod
-	workload := e.world.owners.Top(pod)
+	workload := s.world.owners.Top(s.pod)
 	for other := range node.Pods() {
 		// A pod of the same workload would only take the other's place in the queue.
-		sibling := workload.Kind != "" && e.world.owners.Top(other) == workload
-		if evictable(other) && !sibling && !comesFirst(other, pod) {
+		sibling := workload.Kind != "" && s.world.owners.Top(other) == workload
+		if evictable(other) && !sibling && !comesFirst(other, s.pod) {
 			removable = append(removable, other)
 		}
 	}
 	slices.SortStableFunc(removable, func(a, b *corev1.Pod) int {
-		return cmp.Or(cmp.Compare(corev1helpers.PodPriority(b), corev1helpers.PodPriority(a)), cmp.Compare(e.share(a, node), e.share(b, node)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(corev1helpers.PodPriority(b), corev1helpers.PodPriority(a)), cmp.Compare(share(a, node.Node), share(b, node.Node)), cmp.Compare(a.Name, b.Name))
 	})
 	name := node.Name
-	if fits, err := e.fitsWithout(ctx, pod, name, removable); err != nil || !fits {
+	if fits, err := s.fitsWithout(ctx, name, removable); err != nil || !fits {
 		return nil, err
 	}
 	evicted := removable
 	for _, keep := range slices.Clone(removable) {
 		fewer := slices.DeleteFunc(slices.Clone(evicted), func(p *corev1.Pod) bool { return p == keep })
-		fits, err := e.fitsWithout(ctx, pod, name, fewer)
+		fits, err := s.fitsWithout(ctx, name, fewer)
 		if err != nil {
 			return nil, err
 		}
@@ -118,7 +117,7 @@ func (e *Explainer) victims(ctx context.Context, pod *corev1.Pod, node predicate
 	return evicted, nil
 }
 
-func (e *Explainer) fitsWithout(ctx context.Context, pod *corev1.Pod, node string, without []*corev1.Pod) (bool, error) {
+func (s *search) fitsWithout(ctx context.Context, node string, without []*corev1.Pod) (bool, error) {
 	if len(without) == 0 {
 		return false, nil
 	}
@@ -126,17 +125,17 @@ func (e *Explainer) fitsWithout(ctx context.Context, pod *corev1.Pod, node strin
 	for i, victim := range without {
 		edits[i].Evict = victim
 	}
-	undo, err := e.engine.Apply(edits...)
+	undo, err := s.engine.Apply(edits...)
 	if err != nil {
 		return false, err
 	}
 	defer undo()
-	fits, err := e.engine.FitsOn(ctx, pod, []string{node})
+	fits, err := s.engine.FitsOn(ctx, s.pod, []string{node})
 	return len(fits) > 0, err
 }
 
 // share is the largest part of the node that a pod takes, over all resources.
-func (e *Explainer) share(pod *corev1.Pod, node predicate.Node) float64 {
+func share(pod *corev1.Pod, node *corev1.Node) float64 {
 	var largest float64
 	for name, quantity := range node.Status.Allocatable {
 		if whole := quantity.AsApproximateFloat64(); whole > 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,25 +43,13 @@ type Explainer struct {
 	world  *world
 	opts   Options
 	shared *shared
-	// evictNodes is how many nodes are searched for pods to evict.
-	evictNodes int
-	// planned is the workload of -f that is being asked about; its remedies change
-	// the file.
-	planned *planned
-	// thorough asks for every node that a remedy reaches, also where that is
-	// certain to be none but those it was worked out for.
-	thorough bool
+	limits
 	warnings []string
 }
 
 func (e *Explainer) alike() *simulate.Alike {
 	e.shared.alikeOnce.Do(func() { e.shared.alikeKeys = simulate.NewAlike(e.engine.Config(), e.world.snap.Pods) })
 	return e.shared.alikeKeys
-}
-
-func (e *Explainer) classes() []*nodeClass {
-	e.shared.classesOnce.Do(func() { e.shared.classes = nodeClasses(e.world.snap.Nodes) })
-	return e.shared.classes
 }
 
 // New prepares the scheduler's plugins over a snapshot. Close releases them. The
@@ -81,7 +70,7 @@ func New(ctx context.Context, snap *snapshot.Snapshot, opts Options) (*Explainer
 		opts.Kinds = workload.Default()
 	}
 	return &Explainer{
-		engine: engine, world: newWorld(snap, opts.Kinds), opts: opts, evictNodes: 4, thorough: true,
+		engine: engine, world: newWorld(snap, opts.Kinds), opts: opts, limits: limits{evictNodes: 4, thorough: true},
 		shared:   &shared{usesOf: map[corev1.ResourceName][]use{}, plans: map[planKey]plan{}},
 		warnings: warnings(config),
 	}, nil
@@ -125,6 +114,11 @@ func (e *Explainer) Warnings() []string { return e.warnings }
 // Pod explains one pod of the snapshot, or one that does not exist yet. A pod that
 // has a node or has finished is answered with that.
 func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingItem, error) {
+	return e.pod(ctx, pod, nil)
+}
+
+// pod explains one pod; from is the workload of -f that it comes from.
+func (e *Explainer) pod(ctx context.Context, pod *corev1.Pod, from *planned) (report.PendingItem, error) {
 	item := e.newItem(pod)
 	if pod.Spec.NodeName != "" || snapshot.Finished(pod) {
 		item.Verdict = report.VerdictSchedulable
@@ -139,27 +133,52 @@ func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingIte
 	if err != nil {
 		return item, err
 	}
-	item.Message = verdict.Message
-	details := e.detailer(pod)
-	item.Nodes = details.nodeVerdicts(verdict)
-	item.Causes = e.causes(pod, verdict, item.Nodes)
+	details := newDetailer(e.engine, e.world, e.shared, pod)
+	nodes := details.judge(verdict)
+	item.Verdict, item.Message = e.verdictOf(verdict), verdict.Message
+	item.Nodes, item.Causes = nodeVerdicts(verdict, nodes), details.causes(verdict, nodes)
 	if err := e.addPreemption(ctx, verdict, &item); err != nil {
 		return item, err
 	}
-	item.Verdict = e.verdictOf(verdict)
-	if err := e.addGates(ctx, pod, verdict, &item); err != nil {
-		return item, err
-	}
-	item.Autoscaler = e.autoscalerNotes(pod)
-	if e.opts.Remedies && item.Verdict == report.VerdictUnschedulable {
-		found, note, err := details.remedies(ctx, verdict)
-		if err != nil {
+	e.world.nameGates(verdict, &item)
+	item.Autoscaler = e.world.autoscalerNotes(pod)
+	if e.opts.Remedies {
+		if err := e.addRemedies(ctx, newSearch(details, e.limits), from, verdict, nodes, &item); err != nil {
 			return item, err
 		}
-		item.Remedies, item.RemedyNote = append(item.Remedies, found...), note
 	}
-	e.compareWithCluster(pod, &item)
+	compareWithCluster(pod, e.engine.Len(), &item)
 	return item, nil
+}
+
+// addRemedies searches for what would help: with a pod that is kept out of the queue,
+// what lets it in; with one that no node takes, what makes one take it.
+func (e *Explainer) addRemedies(ctx context.Context, s *search, from *planned, verdict *predicate.Verdict, nodes []judged, item *report.PendingItem) error {
+	var found []verified
+	var err error
+	switch item.Verdict {
+	case report.VerdictGated:
+		found, err = s.lifted(ctx)
+	case report.VerdictUnschedulable:
+		found, item.RemedyNote, err = s.remedies(ctx, verdict, nodes)
+	}
+	if err != nil {
+		return err
+	}
+	item.Remedies = e.rendered(s.pod, from, found)
+	return nil
+}
+
+// rendered are verified changes as remedies, the least disturbing first; those
+// that disturb alike stay in the order in which they were found.
+func (e *Explainer) rendered(pod *corev1.Pod, from *planned, found []verified) []report.Remedy {
+	slices.SortStableFunc(found, func(a, b verified) int { return cmp.Compare(a.disturbance(), b.disturbance()) })
+	remedies := make([]report.Remedy, len(found))
+	for i, v := range found {
+		e.shared.keepPlan(keyOf(pod), plan{pod, v.candidate})
+		remedies[i] = e.world.remedy(pod, from, v.candidate, v.fits)
+	}
+	return remedies
 }
 
 // Edits are what a remedy of an item changes: the pod as it is then, and the edits of
@@ -237,26 +256,7 @@ func (e *Explainer) foreign(pod *corev1.Pod, item *report.PendingItem) {
 	}
 	item.Causes = []report.Cause{{Reason: "another scheduler", Plugin: pod.Spec.SchedulerName, Detail: detail, Subject: pod.Spec.SchedulerName, Text: detail}}
 	item.RemedyNote = "the rules of that scheduler are not known here"
-	item.Autoscaler = e.autoscalerNotes(pod)
-}
-
-func (d *detailer) nodeVerdicts(verdict *predicate.Verdict) []report.NodeVerdict {
-	nodes := make([]report.NodeVerdict, len(verdict.Nodes))
-	for i, name := range verdict.Nodes {
-		nodes[i] = report.NodeVerdict{Name: name, Fits: verdict.Fits(i)}
-		for _, failure := range verdict.Rejections {
-			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, nil))
-		}
-		node, _ := d.engine.Node(name)
-		for _, failure := range verdict.Failures[i] {
-			nodes[i].Failures = append(nodes[i].Failures, reportFailure(failure, d.detail(node, failure)))
-		}
-	}
-	return nodes
-}
-
-func reportFailure(failure predicate.Failure, detail *report.Detail) report.Failure {
-	return report.Failure{Plugin: failure.Plugin, Code: failure.Status.Code().String(), Reasons: failure.Status.Reasons(), Detail: detail}
+	item.Autoscaler = e.world.autoscalerNotes(pod)
 }
 
 // addPreemption appends the scheduler's preemption text to the message, as the
@@ -276,43 +276,6 @@ func (e *Explainer) addPreemption(ctx context.Context, verdict *predicate.Verdic
 		item.Preemption.Victims = append(item.Preemption.Victims, reference(victim))
 	}
 	return nil
-}
-
-// addGates names what keeps the pod out of the scheduler's queue.
-func (e *Explainer) addGates(ctx context.Context, pod *corev1.Pod, verdict *predicate.Verdict, item *report.PendingItem) error {
-	if len(verdict.Gates) == 0 {
-		return nil
-	}
-	item.Gates = gates(pod)
-	item.Preemption = nil
-	item.Message = verdict.Gates[0].Reasons()
-	var causes []report.Cause
-	for _, gate := range verdict.Gates {
-		cause := report.Cause{Reason: gate.Reasons(), Plugin: gate.Plugin}
-		switch gate.Plugin {
-		case predicate.SchedulingGates:
-			item.Message = gatedMessage
-			cause.Reason, cause.Detail = "scheduling gates", gateText(item.Gates)
-			cause.Subject = strings.Join(gateNames(pod), ", ")
-			cause.Text = cause.Subject
-		case predicate.DynamicResources:
-			var about point
-			about, cause.Detail = listText(e.resourceClaimPoints(pod))
-			cause.Subject, cause.Text = about.subject, about.text
-		}
-		causes = append(causes, cause)
-	}
-	item.Causes = append(causes, item.Causes...)
-	if !e.opts.Remedies {
-		return nil
-	}
-	byHand, err := e.removeGates(ctx, pod)
-	if err != nil {
-		return err
-	}
-	claims, err := e.gatedByClaim(ctx, pod)
-	item.Remedies = e.rendered(pod, append(byHand, claims...))
-	return err
 }
 
 // Owners are the controllers of the snapshot, and what pods they would make.

@@ -12,25 +12,32 @@ import (
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
+// fixer works out what would remove one pod's failures.
+type fixer struct {
+	*detailer
+	// leastLoss is, by atom key, the least loss that a lowered request has had.
+	leastLoss map[string]float64
+}
+
 // fixes returns the alternatives that would remove a failure on a node; none when
 // nothing small would; alone says that the node fails for nothing else. What they
 // promise is tried by verify.
-func (d *detailer) fixes(node *corev1.Node, failure predicate.Failure, alone bool) []fix {
-	switch failure.Plugin {
+func (x *fixer) fixes(node *corev1.Node, f failure, alone bool) []fix {
+	switch f.Plugin {
 	case predicate.TaintToleration:
-		return taintFixes(d.pod, node)
+		return taintFixes(x.pod, node)
 	case predicate.NodeUnschedulable:
 		return []fix{{uncordon(node)}}
 	case predicate.NodeResourcesFit:
-		return d.requestFixes(node, failure, alone)
+		return x.requestFixes(f.short, alone)
 	case predicate.NodeAffinity:
-		return d.selectorFixes(d.pod, node)
+		return x.world.selectorFixes(x.pod, node)
 	case predicate.InterPodAffinity:
-		return d.podAffinityFixes(node, failure)
+		return x.podAffinityFixes(node, f)
 	case predicate.PodTopologySpread:
-		return d.spreadFixes(node)
+		return x.spreadFixes(node)
 	case predicate.NodePorts:
-		return d.portFixes(node)
+		return x.portFixes(node)
 	default:
 		return nil
 	}
@@ -113,46 +120,38 @@ func untaint(node *corev1.Node, taint corev1.Taint) atom {
 
 // requestFixes lowers each short resource to what the node has free. A count of
 // pods cannot be lowered, and a request lowered to nothing is no longer the same
-// request.
-func (d *detailer) requestFixes(node *corev1.Node, failure predicate.Failure, alone bool) []fix {
-	used, _ := d.engine.Node(node.Name)
-	short := d.shortages(used, failure)
+// request. Of a node that fails for one resource alone only the least lossy is tried:
+// where another has asked for less to be given up, the atom is not worked out.
+func (x *fixer) requestFixes(short []shortage, alone bool) []fix {
+	single := alone && len(short) == 1
 	lower := make(fix, 0, len(short))
 	for _, s := range short {
-		if alone && len(short) == 1 && d.lossier(s) {
+		if single && x.lossier(s) {
 			return []fix{{{kind: report.RemedyLowerRequest, key: lowerKey(s.resource), loss: s.loss()}}}
 		}
-		a, ok := lowerRequest(d.pod, s)
+		a, ok := lowerRequest(x.pod, s)
 		if !ok {
 			return nil
+		}
+		if single {
+			x.leastLoss[a.key] = a.loss
 		}
 		lower = append(lower, a)
 	}
 	return []fix{lower}
 }
 
-// lossier says whether another node has asked for less to be given up of the same
-// resource: then the atom, of which only the least lossy is tried, need not be
-// worked out.
-func (d *detailer) lossier(s shortage) bool {
-	if s.free() <= 0 {
-		return false
-	}
-	key, loss := lowerKey(s.resource), s.loss()
-	least, known := d.leastLoss[key]
-	if known && loss >= least {
-		return true
-	}
-	if _, ok := lowerRequest(d.pod, s); ok {
-		d.leastLoss[key] = loss
-	}
-	return false
+// lossier says whether another node has asked for no more to be given up of the same
+// resource.
+func (x *fixer) lossier(s shortage) bool {
+	least, known := x.leastLoss[lowerKey(s.resource)]
+	return s.free() > 0 && known && s.loss() >= least
 }
 
 // selectorFixes edits the node selector and the required node affinity: a value
 // that looks mistyped is put right; else the requirement is dropped; or the node
 // gets the label.
-func (e *Explainer) selectorFixes(pod *corev1.Pod, node *corev1.Node) []fix {
+func (w *world) selectorFixes(pod *corev1.Pod, node *corev1.Node) []fix {
 	var viaPod, viaNode fix
 	labelable := true
 	for _, key := range sortedKeys(pod.Spec.NodeSelector) {
@@ -161,7 +160,7 @@ func (e *Explainer) selectorFixes(pod *corev1.Pod, node *corev1.Node) []fix {
 		if exists && has == wanted {
 			continue
 		}
-		viaPod = append(viaPod, e.selectorFix(key, wanted, has, exists))
+		viaPod = append(viaPod, w.selectorFix(key, wanted, has, exists))
 		viaNode = append(viaNode, labelNode(node, key, wanted))
 		labelable = labelable && !slices.Contains(identityLabels, key)
 	}
@@ -186,8 +185,8 @@ func alternatives(fixes ...fix) []fix {
 
 // selectorFix corrects a value that is one slip away from the node's, or drops
 // the key.
-func (e *Explainer) selectorFix(key, wanted, has string, exists bool) atom {
-	if exists && e.world.labelValues[key][wanted] == 0 && e.world.nearestLabelValue(key, wanted) == has {
+func (w *world) selectorFix(key, wanted, has string, exists bool) atom {
+	if exists && w.labelValues[key][wanted] == 0 && w.nearestLabelValue(key, wanted) == has {
 		return atom{
 			kind: report.RemedySetNodeSelector, key: "select " + key + "=" + has, what: key + "=" + has, disturbance: disturbSelectorFix,
 			text: fmt.Sprintf("set the node selector %s to %s (no node has %s)", key, has, wanted),
@@ -313,22 +312,22 @@ func dropRequirements(term int, failing []requirement) atom {
 }
 
 // podAffinityFixes drops the pod's own required terms that the node does not meet.
-func (d *detailer) podAffinityFixes(node *corev1.Node, failure predicate.Failure) []fix {
-	affinity := d.pod.Spec.Affinity
+func (x *fixer) podAffinityFixes(node *corev1.Node, f failure) []fix {
+	affinity := x.pod.Spec.Affinity
 	if affinity == nil {
 		return nil
 	}
-	reasons := strings.Join(failure.Status.Reasons(), " ")
+	reasons := strings.Join(f.Status.Reasons(), " ")
 	switch {
 	case affinity.PodAffinity != nil && strings.Contains(reasons, "match pod affinity"):
 		terms := affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 		return dropPodTerms(report.RemedyDropPodAffinity, "podAffinity", "pod affinity", terms, func(term corev1.PodAffinityTerm) bool {
-			return len(d.inDomain(node, term)) == 0
+			return len(x.inDomain(node, term)) == 0
 		})
 	case affinity.PodAntiAffinity != nil && strings.Contains(reasons, "match pod anti-affinity"):
 		terms := affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 		return dropPodTerms(report.RemedyDropAntiAffinity, "podAntiAffinity", "pod anti-affinity", terms, func(term corev1.PodAffinityTerm) bool {
-			return len(d.inDomain(node, term)) > 0
+			return len(x.inDomain(node, term)) > 0
 		})
 	default:
 		return nil
@@ -364,21 +363,21 @@ func dropPodTerms(kind report.RemedyKind, field, name string, terms []corev1.Pod
 
 // spreadFixes relaxes the hard constraints that the node violates: all by the
 // skew that it needs, or all to preferences.
-func (d *detailer) spreadFixes(node *corev1.Node) []fix {
+func (x *fixer) spreadFixes(node *corev1.Node) []fix {
 	var raise, prefer fix
 	raisable, preferable := true, true
-	for i, constraint := range d.pod.Spec.TopologySpreadConstraints {
-		violation := d.spreadViolation(node, i)
+	for i, constraint := range x.pod.Spec.TopologySpreadConstraints {
+		violation := x.spreadViolation(node, i)
 		if violation == nil {
 			continue
 		}
 		prefer = append(prefer, scheduleAnyway(i, constraint))
-		preferable = preferable && !hasPreference(d.pod, constraint.TopologyKey)
+		preferable = preferable && !hasPreference(x.pod, constraint.TopologyKey)
 		if violation.Domain == "" {
 			raisable = false
 			continue
 		}
-		raise = append(raise, raiseSkew(i, constraint, violation, selfMatch(d.pod, constraint)))
+		raise = append(raise, raiseSkew(i, constraint, violation, selfMatch(x.pod, constraint)))
 	}
 	if !raisable {
 		raise = nil
@@ -426,14 +425,14 @@ func scheduleAnyway(index int, constraint corev1.TopologySpreadConstraint) atom 
 }
 
 // portFixes drops the host ports that are taken on the node.
-func (d *detailer) portFixes(node *corev1.Node) []fix {
-	if d.pod.Spec.HostNetwork {
+func (x *fixer) portFixes(node *corev1.Node) []fix {
+	if x.pod.Spec.HostNetwork {
 		return nil // The container ports are the host's; there is nothing to drop.
 	}
-	used, _ := d.engine.Node(node.Name)
+	used, _ := x.engine.Node(node.Name)
 	var ops []op
 	var texts []string
-	for c, container := range d.pod.Spec.Containers {
+	for c, container := range x.pod.Spec.Containers {
 		for p, port := range container.Ports {
 			if port.HostPort == 0 || !used.Takes(port) {
 				continue

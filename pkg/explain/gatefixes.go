@@ -11,16 +11,16 @@ import (
 )
 
 // removeGates lifts all the gates by hand, where the pod would then fit.
-func (e *Explainer) removeGates(ctx context.Context, pod *corev1.Pod) ([]verified, error) {
-	if len(pod.Spec.SchedulingGates) == 0 {
+func (s *search) removeGates(ctx context.Context) ([]verified, error) {
+	if len(s.pod.Spec.SchedulingGates) == 0 {
 		return nil, nil
 	}
-	names := gateNames(pod)
+	names := gateNames(s.pod)
 	remove := op{Op: report.OpRemove, Path: "/schedulingGates", from: strings.Join(names, ",")}
 	lift := atom{
 		kind: report.RemedyRemoveGate, key: "remove gates", what: strings.Join(names, ","), disturbance: disturbClaim,
 		text: fmt.Sprintf("remove the scheduling gate %s by hand", strings.Join(names, ", ")),
 		spec: func(*corev1.PodSpec) []op { return []op{remove} },
 	}
-	return e.together(ctx, pod, []atom{lift})
+	return s.together(ctx, []atom{lift})
 }

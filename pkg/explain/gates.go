@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
 // gateLifters says who removes the scheduling gates that are in common use, by
@@ -55,4 +56,37 @@ func gateText(list []report.Gate) string {
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// nameGates says what keeps the pod out of the scheduler's queue.
+func (w *world) nameGates(verdict *predicate.Verdict, item *report.PendingItem) {
+	if len(verdict.Gates) == 0 {
+		return
+	}
+	item.Gates = gates(verdict.Pod)
+	item.Preemption = nil
+	item.Message = verdict.Gates[0].Reasons()
+	var causes []report.Cause
+	for _, gate := range verdict.Gates {
+		if gate.Plugin == predicate.SchedulingGates {
+			item.Message = gatedMessage
+		}
+		causes = append(causes, w.gateCause(verdict.Pod, gate))
+	}
+	item.Causes = append(causes, item.Causes...)
+}
+
+func (w *world) gateCause(pod *corev1.Pod, gate predicate.Failure) report.Cause {
+	cause := report.Cause{Reason: gate.Reasons(), Plugin: gate.Plugin}
+	switch gate.Plugin {
+	case predicate.SchedulingGates:
+		cause.Reason, cause.Detail = "scheduling gates", gateText(gates(pod))
+		cause.Subject = strings.Join(gateNames(pod), ", ")
+		cause.Text = cause.Subject
+	case predicate.DynamicResources:
+		var about point
+		about, cause.Detail = listText(w.resourceClaimPoints(pod))
+		cause.Subject, cause.Text = about.subject, about.text
+	}
+	return cause
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/stowage-dev/stowage/pkg/owner"
 )
 
-// remedy renders a verified candidate.
-func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.Remedy {
+// remedy renders a verified candidate; from is the workload of -f that the pod comes
+// from, whose file is to be changed then.
+func (w *world) remedy(pod *corev1.Pod, from *planned, c candidate, fits []string) report.Remedy {
 	kind := c.atoms[0].kind
 	if len(c.atoms) > 1 {
 		kind = report.RemedyCombined
@@ -30,9 +31,8 @@ func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.R
 	}
 	if c.changesPod() {
 		edits = append(changes(podObject(pod), "/spec", c.ops(&pod.Spec)), edits...)
-		commands = append(commands, e.patchCommand(pod, c))
+		commands = append(commands, w.patchCommand(pod, from, c))
 	}
-	e.shared.keepPlan(keyOf(pod), plan{pod, c})
 	return report.Remedy{
 		ID:          c.id(),
 		Kind:        kind,
@@ -48,28 +48,28 @@ func (e *Explainer) remedy(pod *corev1.Pod, c candidate, fits []string) report.R
 // its workload's template, or, where that is immutable or there is none, the
 // object made anew. Where the verified change has no certain place in the
 // template, it is the editor with the pod's own patch beside it.
-func (e *Explainer) patchCommand(pod *corev1.Pod, c candidate) string {
+func (w *world) patchCommand(pod *corev1.Pod, from *planned, c candidate) string {
 	ops := c.ops(&pod.Spec)
-	if e.planned != nil {
-		if carried, ok := carriedOver(pod, &e.planned.set.Template.Spec, ops); ok {
-			return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(e.planned.specPath(), carried), "-f", "FILE", "-o", "yaml")
+	if from != nil {
+		if carried, ok := carriedOver(pod, &from.set.Template.Spec, ops); ok {
+			return shellCommand("kubectl", "patch", "--local", "--type=json", "-p", patchText(from.specPath(), carried), "-f", "FILE", "-o", "yaml")
 		}
 		return "# in FILE, in the pod template: " + patchText("", ops)
 	}
 	if c.atoms[0].kind == report.RemedyRemoveGate { // Gates may be removed in place.
 		return shellCommand("kubectl", "-n", pod.Namespace, "patch", "pod", pod.Name, "--type=json", "-p", patchText("/spec", ops))
 	}
-	ref := e.world.owners.Top(pod)
+	ref := w.owners.Top(pod)
 	if ref.Kind == "" {
 		if changed, err := applyOps(pod, ops); err == nil {
 			ops = append(ops, unmerge(&changed.Spec)...)
 		}
 		return remake("pod", pod.Namespace, pod.Name, below("/spec", ops))
 	}
-	w, ok := e.world.owners.Workload(ref)
-	if ok && w.Template() != nil {
-		if carried, ok := carriedOver(pod, &w.Template().Spec, ops); ok {
-			return patchTemplate(w, carried)
+	known, ok := w.owners.Workload(ref)
+	if ok && known.Template() != nil {
+		if carried, ok := carriedOver(pod, &known.Template().Spec, ops); ok {
+			return patchTemplate(known, carried)
 		}
 	}
 	return shellCommand("kubectl", "-n", pod.Namespace, "edit", strings.ToLower(ref.Kind), ref.Name) + " # in its pod template: " + patchText("", ops)

@@ -5,95 +5,71 @@ import (
 	"context"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
-	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
-// The bounds of the search, for one pod.
-const (
-	// maxAtoms is the size of the largest remedy.
-	maxAtoms = 2
-	// maxTried is how many candidates of one size are tried.
-	maxTried = 24
-	// maxNodesPerNodeChange is how many nodes the same change of a node (uncordon,
-	// untaint, label) is tried on before it is given up: alike nodes answer alike.
-	maxNodesPerNodeChange = 3
-	// maxPerKind is how many remedies of one kind are given, and maxPerNodeKind of
-	// one that changes a node: the next alike node would be the same advice again.
-	maxPerKind     = 3
-	maxPerNodeKind = 1
-)
-
-// remedies searches for the smallest verified changes, the least disturbing first.
-// The note says why there is none.
-func (d *detailer) remedies(ctx context.Context, verdict *predicate.Verdict) (found []report.Remedy, note string, err error) {
-	claims, err := d.claimRemedies(ctx, d.pod, verdict)
-	if err != nil || len(claims) > 0 {
-		return d.rendered(d.pod, claims), "", err
+// remedies searches for the smallest changes that help. The note says why there is
+// none.
+func (s *search) remedies(ctx context.Context, verdict *predicate.Verdict, nodes []judged) (found []verified, note string, err error) {
+	found, err = s.claimRemedies(ctx, verdict)
+	if err != nil || len(found) > 0 {
+		return found, "", err
 	}
 	if len(verdict.Rejections) > 0 {
 		return nil, "the pod itself is rejected on every node; no change of a node helps", nil
 	}
-	if len(verdict.Nodes) == 0 {
+	if len(nodes) == 0 {
 		return nil, "there are no nodes", nil
 	}
-	helping, err := d.smallest(ctx, verdict)
+	found, err = s.smallest(ctx, nodes)
+	if err == nil && len(found) == 0 {
+		note = "no change of two helps"
+	}
+	return found, note, err
+}
+
+// lifted searches for what lets a pod into the queue that a PreEnqueue plugin keeps out.
+func (s *search) lifted(ctx context.Context) ([]verified, error) {
+	byHand, err := s.removeGates(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if len(helping) == 0 {
-		return nil, "no change of two helps", nil
-	}
-	return d.rendered(d.pod, helping), "", nil
+	claims, err := s.gatedByClaim(ctx)
+	return append(byHand, claims...), err
 }
 
 // smallest are the changes that help: single ones and evictions, pairs where there
 // is none of these, and a new node.
-func (d *detailer) smallest(ctx context.Context, verdict *predicate.Verdict) ([]verified, error) {
-	singles, pairs := d.candidates(verdict)
-	found, err := d.try(ctx, d.pod, singles)
+func (s *search) smallest(ctx context.Context, nodes []judged) ([]verified, error) {
+	singles, pairs := s.candidates(nodes)
+	found, err := s.try(ctx, singles)
 	if err != nil {
 		return nil, err
 	}
-	evictions, err := d.evictions(ctx, verdict)
+	evictions, err := s.evictions(ctx, nodes)
 	if err != nil {
 		return nil, err
 	}
 	found = append(found, evictions...)
 	if len(found) == 0 {
-		if found, err = d.try(ctx, d.pod, pairs); err != nil {
+		if found, err = s.try(ctx, pairs); err != nil {
 			return nil, err
 		}
 	}
-	added, err := d.addNode(ctx, d.pod)
+	added, err := s.addNode(ctx)
 	return append(found, added...), err
-}
-
-// rendered are verified changes as remedies, the least disturbing first; those
-// that disturb alike stay in the order in which they were found.
-func (e *Explainer) rendered(pod *corev1.Pod, found []verified) []report.Remedy {
-	slices.SortStableFunc(found, func(a, b verified) int { return cmp.Compare(a.disturbance(), b.disturbance()) })
-	remedies := make([]report.Remedy, len(found))
-	for i, v := range found {
-		remedies[i] = e.remedy(pod, v.candidate, v.fits)
-	}
-	return remedies
 }
 
 // candidates groups the nodes by the atoms that each needs, singles and pairs
 // apart, the gentlest first.
-func (d *detailer) candidates(verdict *predicate.Verdict) (singles, pairs []candidate) {
+func (s *search) candidates(nodes []judged) (singles, pairs []candidate) {
 	byKey := map[string]*candidate{}
-	for i, name := range verdict.Nodes {
-		failures := verdict.Failures[i]
-		if len(failures) == 0 || len(failures) > maxAtoms+1 {
+	for _, node := range nodes {
+		if len(node.failures) == 0 || len(node.failures) > maxAtoms+1 {
 			continue // +1: a cordon fails two plugins and is one change.
 		}
-		node, _ := d.engine.Node(name)
-		for _, atoms := range d.combine(node.Node, failures) {
-			offer(byKey, candidate{atoms: atoms, nodes: []string{name}})
+		for _, atoms := range s.combine(node) {
+			offer(byKey, candidate{atoms: atoms, nodes: []string{node.Name}})
 		}
 	}
 	for _, key := range sortedKeys(byKey) {
@@ -128,11 +104,11 @@ func offer(byKey map[string]*candidate, c candidate) {
 
 // combine takes one fix for each failure, in every way, and keeps what needs at
 // most maxAtoms different atoms.
-func (d *detailer) combine(node *corev1.Node, failures []predicate.Failure) []fix {
+func (s *search) combine(node judged) []fix {
 	combined := []fix{nil}
-	for _, failure := range failures {
+	for _, f := range node.failures {
 		var next []fix
-		for _, alternative := range d.fixes(node, failure, len(failures) == 1) {
+		for _, alternative := range s.fixes(node.Node.Node, f, len(node.failures) == 1) {
 			for _, soFar := range combined {
 				if merged := union(soFar, alternative); len(merged) <= maxAtoms {
 					next = append(next, merged)

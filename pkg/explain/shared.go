@@ -2,6 +2,7 @@ package explain
 
 import (
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -35,6 +36,9 @@ type plan struct {
 	candidate
 }
 
+// of is the same change of another pod.
+func (p plan) of(pod *corev1.Pod) plan { return plan{pod, p.candidate} }
+
 func (s *shared) keepPlan(of objectKey, p plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,6 +50,12 @@ func (s *shared) plan(of objectKey, remedy string) (plan, bool) {
 	defer s.mu.Unlock()
 	p, ok := s.plans[planKey{of, remedy}]
 	return p, ok
+}
+
+// nodeClasses are the classes of the snapshot's nodes.
+func (s *shared) nodeClasses(nodes []*corev1.Node) []*nodeClass {
+	s.classesOnce.Do(func() { s.classes = nodeClasses(nodes) })
+	return s.classes
 }
 
 // progress tells from one goroutine at a time.
@@ -67,4 +77,19 @@ func (s *shared) users(name corev1.ResourceName, count func(corev1.ResourceName)
 		s.usesOf[name] = uses
 	}
 	return uses
+}
+
+// use is what one workload holds of a resource.
+type use struct {
+	who    string
+	amount int64
+	since  time.Time
+}
+
+// add counts an amount that is held since then.
+func (u *use) add(amount int64, since time.Time) {
+	if u.amount == 0 || since.Before(u.since) {
+		u.since = since
+	}
+	u.amount += amount
 }

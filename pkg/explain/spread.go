@@ -1,10 +1,14 @@
 package explain
 
 import (
+	"iter"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/stowage-dev/stowage/pkg/predicate"
 )
 
 // selfMatch is 1 when the pod counts itself.
@@ -16,14 +20,14 @@ func selfMatch(pod *corev1.Pod, constraint corev1.TopologySpreadConstraint) int3
 }
 
 // spreadCounts is the number of matching pods in each domain that counts.
-func (e *Explainer) spreadCounts(pod *corev1.Pod, constraint corev1.TopologySpreadConstraint) map[string]int32 {
+func spreadCounts(nodes iter.Seq[predicate.Node], pod *corev1.Pod, constraint corev1.TopologySpreadConstraint) map[string]int32 {
 	counts := map[string]int32{}
 	selector, err := spreadSelector(pod, constraint)
 	if err != nil {
 		return counts
 	}
 	required := nodeaffinity.GetRequiredNodeAffinity(pod)
-	for node := range e.engine.Nodes() {
+	for node := range nodes {
 		domain, ok := node.Labels[constraint.TopologyKey]
 		if !ok || !hasSpreadKeys(pod, node.Node) || !countsForSpread(pod, node.Node, constraint, required) {
 			continue

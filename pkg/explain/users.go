@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -13,25 +12,18 @@ import (
 	"github.com/stowage-dev/stowage/pkg/owner"
 )
 
-// use is what one workload holds of a resource.
-type use struct {
-	who    string
-	amount int64
-	since  time.Time
-}
-
 // usersText names the largest users of a resource: "; in use by a/Deployment/x
 // (24, for 3d)".
-func (e *Explainer) usersText(name corev1.ResourceName) string {
+func (d *detailer) usersText(name corev1.ResourceName) string {
 	if name == corev1.ResourcePods {
 		return ""
 	}
-	uses := e.shared.users(name, e.countUses)
+	uses := d.shared.users(name, d.countUses)
 	const most = 3
 	var parts []string
 	for _, u := range uses[:min(len(uses), most)] {
 		text := fmt.Sprintf("%s (%s", u.who, roughly(name, u.amount))
-		if now := e.world.now; !u.since.IsZero() && now.After(u.since) {
+		if now := d.world.now; !u.since.IsZero() && now.After(u.since) {
 			text += ", for " + duration.HumanDuration(now.Sub(u.since))
 		}
 		parts = append(parts, text+")")
@@ -44,9 +36,9 @@ func (e *Explainer) usersText(name corev1.ResourceName) string {
 
 // countUses sums a resource's use by top owner, the largest first. Pods are summed
 // by their own controller before its owners are looked up.
-func (e *Explainer) countUses(name corev1.ResourceName) []use {
+func (d *detailer) countUses(name corev1.ResourceName) []use {
 	byController := map[owner.Ref]*use{}
-	for node := range e.engine.Nodes() {
+	for node := range d.engine.Nodes() {
 		for pod, requests := range node.Requests() {
 			held := requests.Of(name)
 			if held == 0 {
@@ -58,7 +50,7 @@ func (e *Explainer) countUses(name corev1.ResourceName) []use {
 			}
 			u, ok := byController[ref]
 			if !ok {
-				u = &use{who: e.world.user(pod)}
+				u = &use{who: d.world.user(pod)}
 				byController[ref] = u
 			}
 			u.add(held, startOf(pod))
@@ -77,12 +69,4 @@ func (e *Explainer) countUses(name corev1.ResourceName) []use {
 	}
 	slices.SortStableFunc(uses, func(a, b use) int { return cmp.Compare(b.amount, a.amount) })
 	return uses
-}
-
-// add counts an amount that is held since then.
-func (u *use) add(amount int64, since time.Time) {
-	if u.amount == 0 || since.Before(u.since) {
-		u.since = since
-	}
-	u.amount += amount
 }

@@ -30,7 +30,7 @@ func (e *Explainer) Workload(ctx context.Context, object runtime.Object) ([]repo
 	if err != nil {
 		return nil, err
 	}
-	if item, ok := e.notCreated(w); ok {
+	if item, ok := e.world.notCreated(w); ok {
 		items = append(items, item)
 	}
 	return items, nil
@@ -52,7 +52,7 @@ func (e *Explainer) NotCreated(namespace string) []report.PendingItem {
 		if !ok {
 			continue
 		}
-		if item, ok := e.notCreated(w); ok {
+		if item, ok := e.world.notCreated(w); ok {
 			items = append(items, item)
 		}
 	}
