@@ -102,10 +102,15 @@ func TestRemediesHaveIDs(t *testing.T) {
 			for _, remedy := range explainPod(t, tc.pod, tc.objects...).Remedies {
 				ids = append(ids, remedy.ID)
 			}
-			if !slices.Equal(ids, tc.ids) {
-				t.Errorf("IDs\n%s\nwant\n%s", strings.Join(ids, "\n"), strings.Join(tc.ids, "\n"))
-			}
+			sameIDs(t, ids, tc.ids)
 		})
+	}
+}
+
+func sameIDs(t *testing.T, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("remedies\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
