@@ -98,15 +98,12 @@ func (e *Explainer) work(ctx context.Context, pods []*corev1.Pod, distinct []int
 			return err
 		}
 		i := distinct[n]
-		item, err := e.Pod(ctx, pods[i])
+		item, err := e.pod(ctx, pods[i], nil, nodes)
 		if err != nil && ctx.Err() == nil {
 			// One pod that cannot be judged is no reason to say nothing of the others.
 			item.Verdict, item.Message = report.VerdictUnknown, err.Error()
 		} else if err != nil {
 			return err
-		}
-		if !nodes {
-			item.Nodes = []report.NodeVerdict{}
 		}
 		items[i] = item
 		e.shared.progress(e.opts.Progress, n+1, len(distinct))

@@ -114,11 +114,12 @@ func (e *Explainer) Warnings() []string { return e.warnings }
 // Pod explains one pod of the snapshot, or one that does not exist yet. A pod that
 // has a node or has finished is answered with that.
 func (e *Explainer) Pod(ctx context.Context, pod *corev1.Pod) (report.PendingItem, error) {
-	return e.pod(ctx, pod, nil)
+	return e.pod(ctx, pod, nil, true)
 }
 
-// pod explains one pod; from is the workload of -f that it comes from.
-func (e *Explainer) pod(ctx context.Context, pod *corev1.Pod, from *planned) (report.PendingItem, error) {
+// pod explains one pod; from is the workload of -f that it comes from, nodes asks for
+// every node's verdict in the answer.
+func (e *Explainer) pod(ctx context.Context, pod *corev1.Pod, from *planned, nodes bool) (report.PendingItem, error) {
 	item := e.newItem(pod)
 	if pod.Spec.NodeName != "" || snapshot.Finished(pod) {
 		item.Verdict = report.VerdictSchedulable
@@ -134,16 +135,18 @@ func (e *Explainer) pod(ctx context.Context, pod *corev1.Pod, from *planned) (re
 		return item, err
 	}
 	details := newDetailer(e.engine, e.world, e.shared, pod)
-	nodes := details.judge(verdict)
-	item.Verdict, item.Message = e.verdictOf(verdict), verdict.Message
-	item.Nodes, item.Causes = nodeVerdicts(verdict, nodes), details.causes(verdict, nodes)
+	judged := details.judge(verdict)
+	item.Verdict, item.Message, item.Causes = e.verdictOf(verdict), verdict.Message, details.causes(verdict, judged)
+	if nodes {
+		item.Nodes = nodeVerdicts(verdict, judged)
+	}
 	if err := e.addPreemption(ctx, verdict, &item); err != nil {
 		return item, err
 	}
 	e.world.nameGates(verdict, &item)
 	item.Autoscaler = e.world.autoscalerNotes(pod)
 	if e.opts.Remedies {
-		if err := e.addRemedies(ctx, newSearch(details, e.limits), from, verdict, nodes, &item); err != nil {
+		if err := e.addRemedies(ctx, newSearch(details, e.limits), from, verdict, judged, &item); err != nil {
 			return item, err
 		}
 	}

@@ -137,7 +137,7 @@ func (e *Explainer) placeDaemons(ctx context.Context, simulation *simulate.Simul
 
 // named is the answer for one pod, in the name of the workload.
 func (e *Explainer) named(ctx context.Context, p planned, pod *corev1.Pod) (*report.PendingItem, error) {
-	item, err := e.pod(ctx, pod, &p)
+	item, err := e.pod(ctx, pod, &p, true)
 	of := itemKey(&item)
 	p.name(&item)
 	for _, remedy := range item.Remedies {
