@@ -3,11 +3,11 @@ package explain
 import (
 	"strings"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/stowage-dev/stowage/pkg/taint"
 )
 
 // requirement is one expression of a term, with its place.
@@ -103,13 +103,10 @@ func termText(term corev1.PodAffinityTerm) string {
 func untolerated(pod *corev1.Pod, node *corev1.Node) []corev1.Taint {
 	var taints []corev1.Taint
 	for i := range node.Spec.Taints {
-		taint := node.Spec.Taints[i]
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule ||
-			corev1helpers.TolerationsTolerateTaint(logr.Discard(), pod.Spec.Tolerations, &taint, false) {
-			continue
+		if t := node.Spec.Taints[i]; taint.KeepsOff(pod.Spec.Tolerations, &t) {
+			t.TimeAdded = nil
+			taints = append(taints, t)
 		}
-		taint.TimeAdded = nil
-		taints = append(taints, taint)
 	}
 	return taints
 }

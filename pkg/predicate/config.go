@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/kubernetes/pkg/features"
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/scheme"
@@ -216,6 +217,11 @@ func Emulate(server string) (inForce string, err error) {
 		wanted = oldest
 	case linked.LessThan(wanted):
 		wanted = linked
+	}
+	// A toleration by comparison is one only if the API server lets it in, by a gate that
+	// is not known here: then the cluster's scheduler has it too.
+	if err := gates.OverrideDefaultAtVersion(features.TaintTolerationComparisonOperators, true, linked); err != nil {
+		return "", fmt.Errorf("tolerations by comparison: %w", err)
 	}
 	if err := gates.SetEmulationVersion(wanted); err != nil {
 		return "", fmt.Errorf("emulating Kubernetes %s: %w", wanted, err)

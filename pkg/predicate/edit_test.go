@@ -138,3 +138,20 @@ func TestEmulate(t *testing.T) {
 		t.Error("no error for a version that is none")
 	}
 }
+
+// TestTolerationsByComparison: such a toleration is there only where the API server lets
+// it in, and then the cluster's scheduler heeds it.
+func TestTolerationsByComparison(t *testing.T) {
+	if _, err := predicate.Emulate(""); err != nil {
+		t.Fatal(err)
+	}
+	node := build.Node("n").Taint("failures=5:NoSchedule").Obj()
+	for value, want := range map[string][]string{"3": {"n"}, "9": nil} {
+		pod := build.Pod("ns", "a").With(func(pod *corev1.Pod) {
+			pod.Spec.Tolerations = []corev1.Toleration{{Key: "failures", Operator: corev1.TolerationOpGt, Value: value, Effect: corev1.TaintEffectNoSchedule}}
+		}).Obj()
+		if got := fitsOn(t, engine(t, build.Snapshot(node, pod)), pod); !slices.Equal(got, want) {
+			t.Errorf("more than %s: fits on %v, want %v", value, got, want)
+		}
+	}
+}
