@@ -3,7 +3,6 @@ package plan
 import (
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -76,7 +75,7 @@ func (p *Planner) replace(now point, left []*move) (prompt, late []*corev1.Pod, 
 		if !replaces {
 			continue
 		}
-		if m.replacement, err = p.successor(m.pod); err != nil {
+		if m.replacement, err = p.explainer.Owners().Replacement(m.pod); err != nil {
 			return nil, nil, err
 		}
 		put(&p.undo, p.replaced, m.replacement.UID, m)
@@ -98,9 +97,9 @@ func (p *Planner) replace(now point, left []*move) (prompt, late []*corev1.Pod, 
 	return prompt, late, nil
 }
 
-// replacement is the pod that a controller makes in place of another: the template's
-// pod, as far as the other shows it. It has the name of the other, by which the plan
-// speaks of it.
+// replacement is a pod like one that runs, without a node: enough to try where it could
+// be. It has the name of the other, by which the plan speaks of it. What a controller
+// makes in place of one that leaves is owner's to say (Maker.Replacement).
 func (p *Planner) replacement(pod *corev1.Pod) *corev1.Pod {
 	made := pod.DeepCopy()
 	made.UID += "/replacement"
@@ -109,23 +108,4 @@ func (p *Planner) replacement(pod *corev1.Pod) *corev1.Pod {
 	made.Spec.NodeName = ""
 	made.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	return made
-}
-
-// successor is replacement, where it is known better what the controller makes.
-func (p *Planner) successor(pod *corev1.Pod) (*corev1.Pod, error) {
-	made := p.replacement(pod)
-	object := p.owners.Controller(pod)
-	daemons, ok := object.(*appsv1.DaemonSet)
-	if !ok {
-		if w, ok := p.owners.Of(pod); ok && w.Template() != nil {
-			made.Spec.SchedulingGates = w.Template().Spec.SchedulingGates // What runs has lost them.
-		}
-		return made, nil
-	}
-	daemon, err := p.explainer.Owners().DaemonPod(daemons, pod.Spec.NodeName)
-	if err != nil {
-		return nil, err
-	}
-	daemon.Name, daemon.UID, daemon.CreationTimestamp = made.Name, made.UID, made.CreationTimestamp
-	return daemon, nil
 }

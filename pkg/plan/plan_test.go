@@ -89,7 +89,7 @@ func tolerating(seconds int64) func(*build.PodBuilder) {
 }
 
 func replicaSet(replicas int32) snapshot.Object {
-	return build.ReplicaSet("ns", "web", "", replicas, build.Pod("ns", "").Label("app", "web"))
+	return build.ReplicaSet("ns", "web", "", replicas, build.Pod("ns", "").Request("cpu=1").Label("app", "web"))
 }
 
 func statefulSet(replicas int32, policy appsv1.PodManagementPolicyType) snapshot.Object {
@@ -99,7 +99,7 @@ func statefulSet(replicas int32, policy appsv1.PodManagementPolicyType) snapshot
 }
 
 func job(edit func(*batchv1.Job)) snapshot.Object {
-	j := build.Job("ns", "train", 2, 4, build.Pod("ns", ""))
+	j := build.Job("ns", "train", 2, 4, build.Pod("ns", "").Request("cpu=1"))
 	edit(j)
 	return j
 }
@@ -151,13 +151,25 @@ func TestWhatComesInstead(t *testing.T) {
 			objects: []snapshot.Object{replicaSet(3), running("a", "n0", owner("ReplicaSet", "web")), running("b", "n0", owner("ReplicaSet", "web")), running("c", "n1", owner("ReplicaSet", "web"))},
 			want:    []string{"a n0 -> n1", "b n0 -> pending"},
 		},
+		"a pod that was resized in place is made anew of the template": {
+			objects: []snapshot.Object{replicaSet(1), running("a", "n0", owner("ReplicaSet", "web"), with(func(pod *corev1.Pod) {
+				pod.Spec.Containers[0].Resources.Requests = build.Resources("cpu=4")
+			}))},
+			want: []string{"a n0 -> n1"},
+		},
+		"what an admission webhook has put into a pod comes again": {
+			objects: []snapshot.Object{replicaSet(1), running("a", "n0", owner("ReplicaSet", "web"), with(func(pod *corev1.Pod) {
+				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Resources: corev1.ResourceRequirements{Requests: build.Resources("cpu=2")}})
+			}))},
+			want: []string{"a n0 -> pending"},
+		},
 		"a ReplicaSet that wants fewer does not replace": {
 			objects: []snapshot.Object{replicaSet(1), running("a", "n0", owner("ReplicaSet", "web")), running("b", "n0", owner("ReplicaSet", "web"))},
 			want:    []string{"a n0 -> n1", "b n0 surplus -> nothing"},
 		},
 		"a ReplicaSet that is being deleted does not replace": {
 			objects: []snapshot.Object{
-				build.ReplicaSet("ns", "web", "", 1, build.Pod("ns", "")), running("a", "n0", owner("ReplicaSet", "web")),
+				build.ReplicaSet("ns", "web", "", 1, build.Pod("ns", "").Request("cpu=1")), running("a", "n0", owner("ReplicaSet", "web")),
 				deleting(build.ReplicaSet("ns", "gone", "", 1, build.Pod("ns", ""))), running("b", "n0", owner("ReplicaSet", "gone")),
 			},
 			want: []string{"a n0 -> n1", "b n0 surplus -> nothing"},
@@ -182,7 +194,7 @@ func TestWhatComesInstead(t *testing.T) {
 		},
 		"gates of the template hold the new pod": {
 			objects: []snapshot.Object{
-				build.ReplicaSet("ns", "web", "", 1, build.Pod("ns", "").Gate("example.com/quota")), running("a", "n0", owner("ReplicaSet", "web")),
+				build.ReplicaSet("ns", "web", "", 1, build.Pod("ns", "").Request("cpu=1").Gate("example.com/quota")), running("a", "n0", owner("ReplicaSet", "web")),
 			},
 			want: []string{"a n0 -> pending"},
 		},
@@ -535,6 +547,9 @@ func TestJobFailsWhileItsPodsAreQueued(t *testing.T) {
 func TestPreemptedAtOnce(t *testing.T) {
 	near := func(b *build.PodBuilder) { b.PodAffinity("app=near", corev1.LabelHostname) }
 	set := build.StatefulSet("ns", "db", 2, build.Pod("ns", "").Request("cpu=100m").Label("app", "db"))
+	set.Status.CurrentRevision, set.Status.UpdateRevision = "old", "new" // db-0 is, and stays, of the old one.
+	set.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType,
+		RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: new(int32(1))}}
 	p := planned(t, plan.Options{}, "n0", "k=v:NoExecute",
 		build.Node("n0").Capacity("cpu=8").Obj(), build.Node("n1").Capacity("cpu=2").Obj(), build.Node("n2").Capacity("cpu=500m").Obj(), set,
 		running("a-0", "n0", owner("StatefulSet", "a"), priority(10), near),

@@ -48,7 +48,7 @@ func TestPreemptionSeesWhatBudgetsHaveLeft(t *testing.T) {
 			objects := append(tc.objects, budget, build.Node("n0").Capacity("cpu=4").Obj(),
 				build.Node("na").Capacity("cpu=2").Obj(), big("a-1", 0)("na"), build.Node("nb").Capacity("cpu=2").Obj(), big("b-1", 1, never)("nb"))
 			for _, set := range []string{"a", "b", "h"} {
-				objects = append(objects, build.ReplicaSet("ns", set, "", 2, build.Pod("ns", "").Label("app", set)))
+				objects = append(objects, build.ReplicaSet("ns", set, "", 2, build.Pod("ns", "").Request("cpu=2").Label("app", set)))
 			}
 			changed := "n0"
 			if tc.waves > 0 {

@@ -192,7 +192,7 @@ func (f *fleet) drawApp(t *rapid.T, name string) {
 		}))
 	}
 	f.apps[name] = a
-	f.objects = append(f.objects, build.ReplicaSet("ns", name, "", int32(a.replicas), build.Pod("ns", "").Label("app", name)))
+	f.objects = append(f.objects, build.ReplicaSet("ns", name, "", int32(a.replicas), build.Pod("ns", "").Request(fmt.Sprintf("cpu=%d", a.cpu)).Label("app", name)))
 	if a.budgeted {
 		f.objects = append(f.objects, budget(name, a.maxUnavailable))
 	}

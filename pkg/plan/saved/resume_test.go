@@ -159,7 +159,7 @@ func TestDriftOfPreemptionAndReturns(t *testing.T) {
 	stays := func(pod *corev1.Pod) {
 		pod.Spec.Tolerations = []corev1.Toleration{{Key: "m", Operator: corev1.TolerationOpExists, TolerationSeconds: new(int64(60))}}
 	}
-	replicas := build.ReplicaSet("nlp", "high", "", 1, build.Pod("nlp", "high").Label("app", "high"))
+	replicas := build.ReplicaSet("nlp", "high", "", 1, build.Pod("nlp", "high").Label("app", "high").Request("cpu=4"))
 	bare := build.Pod("nlp", "bare").Node("n2").Request("cpu=1").Priority("low", 0).With(readyIs(corev1.ConditionTrue)).Obj()
 	wide := func() *build.NodeBuilder { return build.Node("n3").Capacity("cpu=40,memory=8Gi,pods=20") }
 	node := func(name string) *build.NodeBuilder { return build.Node(name).Capacity("cpu=4,memory=8Gi,pods=20") }
