@@ -90,6 +90,15 @@ func (h *human) headline(item report.PendingItem) {
 	h.printf("%s%s\n", line, tail)
 }
 
+// podSets are the numbers of the sets, in the order in which they were placed.
+func podSets(sets []report.PodSetFit) string {
+	texts := make([]string, len(sets))
+	for i, set := range sets {
+		texts[i] = fmt.Sprintf("%s %d of %d", set.Name, set.FitReplicas, set.Replicas)
+	}
+	return strings.Join(texts, ", ")
+}
+
 // message gives the scheduler's own text, where it fits, and what the cluster
 // says otherwise.
 func (h *human) message(item report.PendingItem) {
@@ -98,6 +107,9 @@ func (h *human) message(item report.PendingItem) {
 	}
 	if item.FitReplicas != nil && item.Replicas > 1 {
 		h.paragraph(indent, fmt.Sprintf("%d of %s fit, one after another", *item.FitReplicas, plural(int(item.Replicas), "replica")), indent, h.theme.Strong)
+	}
+	if len(item.PodSets) > 0 {
+		h.paragraph(indent, "of each set: "+podSets(item.PodSets), indent, h.theme.Faint)
 	}
 	if fits := fittingNodes(item.Nodes); len(fits) > 0 {
 		h.paragraph(indent, fmt.Sprintf("fits %d of %s: %s", len(fits), plural(len(item.Nodes), "node"), some(fits)), indent, h.theme.Good)

@@ -86,6 +86,12 @@ func fleetCases() []command.Case {
 		onFleet("all-name", "--all", "-n", "nlp", "-o", "name"),
 		// Pods that do not exist yet.
 		onFleet("file-fits-some", "-f", "testdata/manifests/deployment.yaml"),
+		onFleet("file-rollout", "-f", "testdata/manifests/rollout.yaml"),
+		onFleet("file-pytorchjob", "-f", "testdata/manifests/pytorchjob.yaml"),
+		onFleet("file-pytorchjob-json", "-f", "testdata/manifests/pytorchjob.yaml", "-o", "jsonpath={.items[0].podSets}"),
+		onFleet("file-cronjob", "-f", "testdata/manifests/cronjob.yaml"),
+		onFleet("file-leaderworkerset", "-f", "testdata/manifests/leaderworkerset.yaml"),
+		onFleet("file-trainjob", "-f", "testdata/manifests/trainjob.yaml"),
 		onFleet("file-with-claim", "-f", "testdata/manifests/with-claim.yaml", "-n", "data"),
 		onFleet("file-json", "-f", "testdata/manifests/deployment.yaml", "-o", "custom-columns=NAME:.name,FITS:.fitReplicas,OF:.replicas"),
 		// Exit codes.
