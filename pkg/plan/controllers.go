@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -21,18 +21,18 @@ import (
 // controllers know what comes in the stead of pods, as the built-in controllers do
 // (k8s.io/kubernetes pkg/controller/{replicaset,statefulset,daemon,job}).
 type controllers struct {
-	owners *owners.Index
+	owners *owner.Index
 	undo   *undo
 	// active counts each controller's pods that are neither finished nor being deleted.
-	active map[owners.Ref]int32
+	active map[owner.Ref]int32
 	// failures are how many pods of a Job, failedIndexes how many of its indexes have
 	// failed beside those that its status knows; failed are the Jobs that have.
-	failures, failedIndexes map[owners.Ref]int32
-	failed                  map[owners.Ref]bool
+	failures, failedIndexes map[owner.Ref]int32
+	failed                  map[owner.Ref]bool
 	// jobPods are those of Jobs, the last form of each pod last.
-	jobPods map[owners.Ref][]*corev1.Pod
+	jobPods map[owner.Ref][]*corev1.Pod
 	// ordered are the StatefulSets that make one pod after another.
-	ordered map[owners.Ref]*ordered
+	ordered map[owner.Ref]*ordered
 }
 
 // ordered is a StatefulSet of which no pod is made before all of lower ordinals are
@@ -46,26 +46,26 @@ type ordered struct {
 	waits []*move
 }
 
-func newControllers(snap *snapshot.Snapshot, index *owners.Index, undo *undo) *controllers {
+func newControllers(snap *snapshot.Snapshot, index *owner.Index, undo *undo) *controllers {
 	c := &controllers{
-		owners: index, undo: undo, active: map[owners.Ref]int32{},
-		failures: map[owners.Ref]int32{}, failedIndexes: map[owners.Ref]int32{}, failed: map[owners.Ref]bool{},
-		jobPods: map[owners.Ref][]*corev1.Pod{}, ordered: map[owners.Ref]*ordered{},
+		owners: index, undo: undo, active: map[owner.Ref]int32{},
+		failures: map[owner.Ref]int32{}, failedIndexes: map[owner.Ref]int32{}, failed: map[owner.Ref]bool{},
+		jobPods: map[owner.Ref][]*corev1.Pod{}, ordered: map[owner.Ref]*ordered{},
 	}
 	for _, set := range snap.StatefulSets {
 		if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
-			c.ordered[owners.Ref{Kind: "StatefulSet", Namespace: set.Namespace, Name: set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
+			c.ordered[owner.Ref{Kind: "StatefulSet", Namespace: set.Namespace, Name: set.Name}] = &ordered{set: set, ready: map[int]bool{}, made: map[int]bool{}}
 		}
 	}
 	for _, pod := range snap.Pods {
-		owner := owners.Of(pod)
-		if owner.Kind == "Job" {
-			c.jobPods[owner] = append(c.jobPods[owner], pod)
+		controller := owner.Of(pod)
+		if controller.Kind == "Job" {
+			c.jobPods[controller] = append(c.jobPods[controller], pod)
 		}
 		if active(pod) {
-			c.active[owner]++
+			c.active[controller]++
 		}
-		if set := c.ordered[owner]; set != nil {
+		if set := c.ordered[controller]; set != nil {
 			set.made[ordinal(pod)] = true
 			if snapshot.Healthy(pod) {
 				set.ready[ordinal(pod)] = true
@@ -85,7 +85,7 @@ func ordinals(set *appsv1.StatefulSet) (start, end int) {
 
 // ordinal is the number at the end of the name of a StatefulSet's pod; of all others 0.
 func ordinal(pod *corev1.Pod) int {
-	if owners.Of(pod).Kind != "StatefulSet" {
+	if owner.Of(pod).Kind != "StatefulSet" {
 		return 0
 	}
 	number, err := strconv.Atoi(pod.Name[strings.LastIndex(pod.Name, "-")+1:])
@@ -129,26 +129,26 @@ func (c *controllers) knows(pod *corev1.Pod) bool {
 
 // leave notes that a pod is gone, and marks it if its Job cannot bear that.
 func (c *controllers) leave(m *move) {
-	owner := owners.Of(m.pod)
-	if snapshot.Mirror(m.pod) || owner.Kind == "" {
+	controller := owner.Of(m.pod)
+	if snapshot.Mirror(m.pod) || controller.Kind == "" {
 		return
 	}
-	if set := c.ordered[owner]; set != nil {
+	if set := c.ordered[controller]; set != nil {
 		put(c.undo, set.ready, ordinal(m.pod), false)
 	}
 	if !active(m.pod) {
 		return
 	}
-	put(c.undo, c.active, owner, c.active[owner]-1)
+	put(c.undo, c.active, controller, c.active[controller]-1)
 	job, ok := c.owners.Controller(m.pod).(*batchv1.Job)
-	if disrupted := m.eviction.Evicted || m.by != nil; ok && disrupted && c.knows(m.pod) && !c.failed[owner] && c.fails(job, owner, m.pod) {
-		put(c.undo, c.failed, owner, true)
+	if disrupted := m.eviction.Evicted || m.by != nil; ok && disrupted && c.knows(m.pod) && !c.failed[controller] && c.fails(job, controller, m.pod) {
+		put(c.undo, c.failed, controller, true)
 		set(c.undo, &m.marks, append(slices.Clip(m.marks), report.MarkJobFails))
 	}
 }
 
 // fails counts the failure of a Job's pod, and says whether that is one too many.
-func (c *controllers) fails(job *batchv1.Job, owner owners.Ref, pod *corev1.Pod) bool {
+func (c *controllers) fails(job *batchv1.Job, controller owner.Ref, pod *corev1.Pod) bool {
 	switch onDisruption(job) {
 	case batchv1.PodFailurePolicyActionIgnore:
 		return false
@@ -156,14 +156,14 @@ func (c *controllers) fails(job *batchv1.Job, owner owners.Ref, pod *corev1.Pod)
 		return true
 	}
 	if indexFails(job, pod) {
-		failed := c.failedIndexes[owner] + 1
-		put(c.undo, c.failedIndexes, owner, failed)
+		failed := c.failedIndexes[controller] + 1
+		put(c.undo, c.failedIndexes, controller, failed)
 		if job.Spec.MaxFailedIndexes != nil && countIndexes(ptr.Deref(job.Status.FailedIndexes, ""))+failed > *job.Spec.MaxFailedIndexes {
 			return true
 		}
 	}
-	failures := c.failures[owner] + 1
-	put(c.undo, c.failures, owner, failures)
+	failures := c.failures[controller] + 1
+	put(c.undo, c.failures, controller, failures)
 	return job.Status.Failed+failures > backoffLimit(job)
 }
 
@@ -233,8 +233,8 @@ func countIndexes(list string) int32 {
 // replaces says whether the controller of a pod that has left its node makes another, or
 // that it would, but wants no more. node is the pod's as it is now.
 func (c *controllers) replaces(pod *corev1.Pod, node *corev1.Node) (replaces, surplus bool) {
-	owner := owners.Of(pod)
-	if owner.Kind == "" || snapshot.Mirror(pod) || snapshot.Finished(pod) || c.failed[owner] {
+	controller := owner.Of(pod)
+	if controller.Kind == "" || snapshot.Mirror(pod) || snapshot.Finished(pod) || c.failed[controller] {
 		return false, false
 	}
 	if !c.knows(pod) {
@@ -261,18 +261,18 @@ func (c *controllers) wants(pod *corev1.Pod, object any) bool {
 		}
 	}
 	w, ok := c.owners.Of(pod)
-	return ok && c.active[owners.Of(pod)] < w.Wanted
+	return ok && c.active[owner.Of(pod)] < w.Wanted
 }
 
 // create counts the replacement among its controller's pods, and says whether it is made
 // now: that of an ordered StatefulSet waits for those of lower ordinals.
 func (c *controllers) create(m *move) (now bool) {
-	owner := owners.Of(m.pod)
-	put(c.undo, c.active, owner, c.active[owner]+1)
-	if owner.Kind == "Job" {
-		push(c.undo, c.jobPods, owner, m.replacement)
+	controller := owner.Of(m.pod)
+	put(c.undo, c.active, controller, c.active[controller]+1)
+	if controller.Kind == "Job" {
+		push(c.undo, c.jobPods, controller, m.replacement)
 	}
-	o := c.ordered[owner]
+	o := c.ordered[controller]
 	if o == nil || ordinal(m.pod) <= o.first() {
 		return true
 	}
@@ -288,11 +288,11 @@ func (c *controllers) create(m *move) (now bool) {
 // then makes the next one: made is the move that it was waiting in, missing the set
 // that has had none.
 func (c *controllers) arrive(pod *corev1.Pod, m *move) (made *move, missing *ordered) {
-	owner := owners.Of(pod)
-	if owner.Kind == "Job" {
-		push(c.undo, c.jobPods, owner, pod)
+	controller := owner.Of(pod)
+	if controller.Kind == "Job" {
+		push(c.undo, c.jobPods, controller, pod)
 	}
-	o := c.ordered[owner]
+	o := c.ordered[controller]
 	if o == nil || m != nil && !m.fit {
 		return nil, nil
 	}

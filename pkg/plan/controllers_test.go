@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -25,7 +25,7 @@ func TestLargeJob(t *testing.T) {
 		objects = append(objects, pods[i])
 	}
 	snap := build.Snapshot(objects...)
-	c := newControllers(snap, owners.NewIndex(snap, workload.Default()), &undo{})
+	c := newControllers(snap, owner.NewIndex(snap, workload.Default()), &undo{})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, pod := range pods[:count/2] {

@@ -4,7 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -22,7 +22,7 @@ func (p *Planner) daemonChanges(nodes []report.TaintedNode) []report.DaemonChang
 		change := report.DaemonChange{Namespace: set.Namespace, Name: set.Name}
 		for _, node := range changed {
 			name := node.after.Name
-			pod := running[daemonOn{owners.Ref{Kind: "DaemonSet", Namespace: set.Namespace, Name: set.Name}, name}]
+			pod := running[daemonOn{owner.Ref{Kind: "DaemonSet", Namespace: set.Namespace, Name: set.Name}, name}]
 			before, after := workload.Eligible(&set.Spec.Template, node.before), workload.Eligible(&set.Spec.Template, node.after)
 			switch {
 			case pod == nil && after && !before:
@@ -40,7 +40,7 @@ func (p *Planner) daemonChanges(nodes []report.TaintedNode) []report.DaemonChang
 
 // daemonOn is a DaemonSet on a node.
 type daemonOn struct {
-	set  owners.Ref
+	set  owner.Ref
 	node string
 }
 
@@ -48,8 +48,8 @@ type daemonOn struct {
 func (p *Planner) daemonPods() map[daemonOn]*corev1.Pod {
 	running := map[daemonOn]*corev1.Pod{}
 	for _, pod := range p.snap.Pods {
-		if owner := owners.Of(pod); owner.Kind == "DaemonSet" && pod.Spec.NodeName != "" && !snapshot.Finished(pod) {
-			running[daemonOn{owner, pod.Spec.NodeName}] = pod
+		if controller := owner.Of(pod); controller.Kind == "DaemonSet" && pod.Spec.NodeName != "" && !snapshot.Finished(pod) {
+			running[daemonOn{controller, pod.Spec.NodeName}] = pod
 		}
 	}
 	return running

@@ -17,10 +17,11 @@
 // What another scheduler places is not simulated: such replacements are marked, and are
 // neither ready nor without a node.
 //
-// What a controller makes in place of a pod (controllers.go) follows the built-in
+// Whether a controller makes another in place of a pod (controllers.go) follows the built-in
 // controllers: a ReplicaSet as many as it wants and has not, a StatefulSet the same
 // ordinal and none before the lower ones are ready, a Job as many as its backoffLimit
 // bears, a DaemonSet one on the same node if it may be there, nobody a bare pod.
+// What that pod is, by the controller's template, is said by package owner.
 //
 // PodDisruptionBudgets (budgets.go) stop no eviction by taint: they are counted, and
 // what falls below one is named. Waves (waves.go) are where they count: a wave is

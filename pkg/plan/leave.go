@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
@@ -36,7 +36,7 @@ func (p *Planner) leave(m *move) error {
 }
 
 // endJob deletes what is left of a Job that has failed.
-func (p *Planner) endJob(now point, job owners.Ref) error {
+func (p *Planner) endJob(now point, job owner.Ref) error {
 	for _, pod := range slices.Backward(p.controllers.jobPods[job]) {
 		if m := p.replaced[pod.UID]; m != nil && m.node == "" {
 			set(&p.undo, &m.replacement, nil)
@@ -62,7 +62,7 @@ func (p *Planner) endJob(now point, job owners.Ref) error {
 func (p *Planner) replace(now point, left []*move) (prompt, late []*corev1.Pod, err error) {
 	for _, m := range left {
 		if m.marked(report.MarkJobFails) {
-			if err := p.endJob(now, owners.Of(m.pod)); err != nil {
+			if err := p.endJob(now, owner.Of(m.pod)); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -87,7 +87,7 @@ func (p *Planner) replace(now point, left []*move) (prompt, late []*corev1.Pod, 
 		if !made {
 			continue
 		}
-		switch owners.Of(m.pod).Kind {
+		switch owner.Of(m.pod).Kind {
 		case "StatefulSet", "DaemonSet", "Job":
 			late = append(late, m.replacement)
 		default:

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -24,14 +24,14 @@ func (p *Planner) marks(pod *corev1.Pod, eviction taint.Eviction) []report.Mark 
 			marks = append(marks, mark)
 		}
 	}
-	owner := owners.Of(pod)
+	controller := owner.Of(pod)
 	add(report.MarkFinished, snapshot.Finished(pod))
 	add(report.MarkTerminating, pod.DeletionTimestamp != nil)
 	add(report.MarkMirror, snapshot.Mirror(pod))
-	add(report.MarkBare, owner.Kind == "")
-	add(report.MarkDaemonSet, owner.Kind == "DaemonSet")
-	add(report.MarkStatefulSet, owner.Kind == "StatefulSet")
-	add(report.MarkUnknownOwner, owner.Kind != "" && !snapshot.Mirror(pod) && !p.controllers.knows(pod))
+	add(report.MarkBare, controller.Kind == "")
+	add(report.MarkDaemonSet, controller.Kind == "DaemonSet")
+	add(report.MarkStatefulSet, controller.Kind == "StatefulSet")
+	add(report.MarkUnknownOwner, controller.Kind != "" && !snapshot.Mirror(pod) && !p.controllers.knows(pod))
 	add(report.MarkLocalVolume, !snapshot.Mirror(pod) && p.localVolume(pod))
 	add(report.MarkCounting, eviction.Counting)
 	add(report.MarkAgain, p.replaced[pod.UID] != nil)
@@ -49,7 +49,7 @@ func (p *Planner) localVolume(pod *corev1.Pod) bool {
 		if volume.EmptyDir != nil || volume.HostPath != nil {
 			return true
 		}
-		pv := p.volumes[types.NamespacedName{Namespace: pod.Namespace, Name: owners.ClaimName(pod, &volume)}]
+		pv := p.volumes[types.NamespacedName{Namespace: pod.Namespace, Name: owner.ClaimName(pod, &volume)}]
 		return pv != nil && (pv.Spec.Local != nil || pv.Spec.HostPath != nil)
 	})
 }

@@ -11,7 +11,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/explain"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/predicate"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -48,7 +48,7 @@ type Planner struct {
 	snap   *snapshot.Snapshot
 	opts   Options
 	now    time.Time
-	owners *owners.Index
+	owners *owner.Index
 	// volumes are the persistent volumes by the claims that are bound to them.
 	volumes   map[types.NamespacedName]*corev1.PersistentVolume
 	explainer *explain.Explainer

@@ -5,45 +5,41 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // scales knows how many pods the controllers want that the disruption controller
-// asks (its finders).
-type scales struct {
-	replicas map[owners.Ref]int32
-	// deployments are those of ReplicaSets.
-	deployments map[owners.Ref]owners.Ref
-}
+// asks (its finders): those whose kind has a scale.
+type scales struct{ index *owner.Index }
 
 func newScales(snap *snapshot.Snapshot) *scales {
-	s := &scales{replicas: map[owners.Ref]int32{}, deployments: map[owners.Ref]owners.Ref{}}
-	for _, d := range snap.Deployments {
-		s.add("Deployment", d, d.Spec.Replicas)
-	}
-	for _, set := range snap.StatefulSets {
-		s.add("StatefulSet", set, set.Spec.Replicas)
-	}
-	for _, rc := range snap.ReplicationControllers {
-		s.add("ReplicationController", rc, rc.Spec.Replicas)
-	}
-	for _, rs := range snap.ReplicaSets {
-		s.add("ReplicaSet", rs, rs.Spec.Replicas)
-		if owner := owners.Of(rs); owner.Kind == "Deployment" {
-			s.deployments[owners.Ref{Kind: "ReplicaSet", Namespace: rs.Namespace, Name: rs.Name}] = owner
-		}
-	}
-	return s
+	return &scales{owner.NewIndex(snap, workload.Default())}
 }
 
-// add notes the replicas of an object: one, where it does not say.
-func (s *scales) add(kind string, object metav1.Object, replicas *int32) {
-	s.replicas[owners.Ref{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}] = ptr.Deref(replicas, 1)
+// finder is what the disruption controller asks about a pod: its controller, or the
+// Deployment of that. The zero Ref for a pod without a controller.
+func (s *scales) finder(pod *corev1.Pod) owner.Ref {
+	set := s.index.Controller(pod)
+	if set == nil {
+		return owner.Of(pod)
+	}
+	if deployment := owner.Of(set); deployment.Kind == "Deployment" {
+		return deployment
+	}
+	return owner.Of(pod)
+}
+
+// replicas is how many pods an object wants; false if it is not known, or has no scale.
+func (s *scales) replicas(ref owner.Ref) (int32, bool) {
+	w, ok := s.index.Workload(ref)
+	if !ok || !w.Kind.Scale || len(w.Sets) == 0 {
+		return 0, false
+	}
+	return int32(w.Sets[0].Replicas), true
 }
 
 // desired is how many healthy pods a budget asks for: what its status says if that
@@ -75,20 +71,17 @@ func (s *scales) desired(pdb *policyv1.PodDisruptionBudget, pods []*corev1.Pod) 
 // expected is how many pods the controllers of these want together. It is not known
 // if one of them is not, or has no scale. Pods without a controller do not count.
 func (s *scales) expected(pods []*corev1.Pod) (sum int32, known bool) {
-	counted := map[owners.Ref]bool{}
+	counted := map[owner.Ref]bool{}
 	for _, pod := range pods {
-		owner := owners.Of(pod)
-		if deployment, ok := s.deployments[owner]; ok {
-			owner = deployment
-		}
-		if owner.Kind == "" || counted[owner] {
+		controller := s.finder(pod)
+		if controller.Kind == "" || counted[controller] {
 			continue
 		}
-		replicas, ok := s.replicas[owner]
+		replicas, ok := s.replicas(controller)
 		if !ok {
 			return 0, false
 		}
-		counted[owner] = true
+		counted[controller] = true
 		sum += replicas
 	}
 	return sum, true

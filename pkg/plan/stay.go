@@ -10,7 +10,7 @@ import (
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/simulate"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -113,7 +113,7 @@ func (p *Planner) outlawed(nodes []report.TaintedNode, taints func(report.Tainte
 // remade says whether another pod would be made in place of a running one, for any node:
 // neither a bare pod, a static one nor a DaemonSet's has such.
 func remade(pod *corev1.Pod) bool {
-	switch owners.Of(pod).Kind {
+	switch owner.Of(pod).Kind {
 	case "", "Node", "DaemonSet":
 		return false
 	}

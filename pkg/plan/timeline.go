@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -19,7 +19,7 @@ type timeline struct {
 	*Planner
 	workloads workloads
 	// started is when in the wave the last pod of an ordered StatefulSet is ready.
-	started map[owners.Ref]time.Duration
+	started map[owner.Ref]time.Duration
 	came    map[types.UID]*step
 	steps   []*step
 }
@@ -50,7 +50,7 @@ func (p *Planner) timeline(known workloads) []*step {
 
 // add lays out a wave that begins at a time, and says how long it takes.
 func (t *timeline) add(begin time.Duration, moves []*move, arrivals []*arrival) (length time.Duration) {
-	t.started = map[owners.Ref]time.Duration{}
+	t.started = map[owner.Ref]time.Duration{}
 	slices.SortStableFunc(arrivals, func(a, b *arrival) int { return cmp.Compare(ordinal(a.pod), ordinal(b.pod)) })
 	for _, a := range arrivals {
 		if m := t.replaced[a.pod.UID]; m != nil && !m.fit {
@@ -90,13 +90,13 @@ func (t *timeline) readyAt(a *arrival) time.Duration {
 	if m := t.replaced[a.pod.UID]; m != nil && m.wave == a.wave {
 		at = max(at, m.at+untilReplaced(m.pod))
 	}
-	owner := owners.Of(a.pod)
-	_, ordered := t.controllers.ordered[owner]
+	controller := owner.Of(a.pod)
+	_, ordered := t.controllers.ordered[controller]
 	if ordered {
-		at = max(at, t.started[owner])
+		at = max(at, t.started[controller])
 	}
 	at += t.workloads.of(a.pod).startTime()
-	t.started[owner] = at
+	t.started[controller] = at
 	return at
 }
 
@@ -104,7 +104,7 @@ func (t *timeline) readyAt(a *arrival) time.Duration {
 // StatefulSets and DaemonSets wait until it is gone, which takes at most its grace
 // period.
 func untilReplaced(pod *corev1.Pod) time.Duration {
-	switch owners.Of(pod).Kind {
+	switch owner.Of(pod).Kind {
 	case "StatefulSet", "DaemonSet":
 		grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
 		return time.Duration(grace) * time.Second

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/taint"
@@ -21,7 +21,7 @@ type course struct{ *Planner }
 
 func newCourse(objects ...snapshot.Object) course {
 	snap := build.Snapshot(objects...)
-	p := &Planner{snap: snap, opts: Options{StartTime: DefaultStartTime}, owners: owners.NewIndex(snap, workload.Default())}
+	p := &Planner{snap: snap, opts: Options{StartTime: DefaultStartTime}, owners: owner.NewIndex(snap, workload.Default())}
 	p.begin(nil)
 	return course{p}
 }

@@ -8,7 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/taint"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -71,8 +71,8 @@ func (p *Planner) startDaemons(nodes []*tainted) ([]*corev1.Pod, error) {
 
 // runs says whether a node has a pod of the set.
 func (p *Planner) runs(daemons *appsv1.DaemonSet, node string) bool {
-	wanted := owners.Ref{Kind: "DaemonSet", Namespace: daemons.Namespace, Name: daemons.Name}
-	return slices.ContainsFunc(p.on[node], func(pod *corev1.Pod) bool { return owners.Of(pod) == wanted && !p.gone[pod.UID] })
+	wanted := owner.Ref{Kind: "DaemonSet", Namespace: daemons.Namespace, Name: daemons.Name}
+	return slices.ContainsFunc(p.on[node], func(pod *corev1.Pod) bool { return owner.Of(pod) == wanted && !p.gone[pod.UID] })
 }
 
 // admitted are the waiting pods that nodes have kept away by their taints, and do not

@@ -127,7 +127,7 @@ type evictionKey struct {
 }
 
 func keyOf(e report.Eviction) evictionKey {
-	key := evictionKey{e.Namespace, owner(e.Namespace, e.Workload, e.Name), e.Node, e.AfterSeconds}
+	key := evictionKey{e.Namespace, whose(e.Namespace, e.Workload, e.Name), e.Node, e.AfterSeconds}
 	if slices.Contains(e.Marks, report.MarkCounting) {
 		key.after = -1 // becomes less as time goes by
 	}
@@ -179,14 +179,14 @@ func movers(planned *report.TaintPlan, done map[string]bool) map[string]bool {
 	}
 	for _, e := range planned.Evictions {
 		if done[e.Node] {
-			moved[owner(e.Namespace, e.Workload, e.Name)] = true
+			moved[whose(e.Namespace, e.Workload, e.Name)] = true
 		}
 	}
 	for _, p := range planned.Preempted {
-		moved[owner(p.Namespace, p.Workload, p.Name)] = true
+		moved[whose(p.Namespace, p.Workload, p.Name)] = true
 	}
 	for _, p := range planned.Freed {
-		moved[owner(p.Namespace, p.Workload, p.Name)] = true
+		moved[whose(p.Namespace, p.Workload, p.Name)] = true
 	}
 	return moved
 }
@@ -246,11 +246,11 @@ func withoutHome(p *report.TaintPlan) (count map[string]int, reasons map[string]
 	}
 	for _, e := range p.Evictions {
 		if e.Fate.Homeless() {
-			add(owner(e.Namespace, e.Workload, e.Name), whyHomeless(e.Fate, e.PendingReason))
+			add(whose(e.Namespace, e.Workload, e.Name), whyHomeless(e.Fate, e.PendingReason))
 		}
 	}
 	for _, v := range p.Preempted {
-		switch object := owner(v.Namespace, v.Workload, v.Name); {
+		switch object := whose(v.Namespace, v.Workload, v.Name); {
 		case v.Fate.Homeless():
 			add(object, whyHomeless(v.Fate, v.PendingReason))
 		case v.Fate == report.FateLost && v.Workload == "": // a Job that fails is named as such
@@ -273,10 +273,10 @@ func preemptionDrift(planned, now *report.TaintPlan) []report.Drift {
 	then, found := map[string]int{}, map[string]int{}
 	by := map[string]string{}
 	for _, v := range planned.Preempted {
-		then[owner(v.Namespace, v.Workload, v.Name)]++
+		then[whose(v.Namespace, v.Workload, v.Name)]++
 	}
 	for _, v := range now.Preempted {
-		object := owner(v.Namespace, v.Workload, v.Name)
+		object := whose(v.Namespace, v.Workload, v.Name)
 		found[object]++
 		by[object] = cmp.Or(by[object], v.By)
 	}
@@ -303,10 +303,10 @@ func failedJobs(p *report.TaintPlan) map[string]bool {
 		}
 	}
 	for _, e := range p.Evictions {
-		add(owner(e.Namespace, e.Workload, e.Name), e.Marks)
+		add(whose(e.Namespace, e.Workload, e.Name), e.Marks)
 	}
 	for _, v := range p.Preempted {
-		add(owner(v.Namespace, v.Workload, v.Name), v.Marks)
+		add(whose(v.Namespace, v.Workload, v.Name), v.Marks)
 	}
 	return failed
 }

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	owners "github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -115,18 +115,18 @@ func setAt(node report.TaintedNode, now []corev1.Taint, taken time.Time) time.Ti
 // as many as there were before less those that the plan has no node for, or that are
 // not wanted any more.
 func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []string {
-	index := owners.NewIndex(snap, workload.Default())
+	index := owner.NewIndex(snap, workload.Default())
 	have, lost := countPods(snap, index), losses(p, wave)
 	var texts []string
 	for _, w := range p.Workloads {
-		key := owner(w.Namespace, w.Workload, "")
+		key := whose(w.Namespace, w.Workload, "")
 		lost, displaced := lost[key]
 		if !displaced {
 			continue
 		}
 		kind, name, _ := strings.Cut(w.Workload, "/")
 		wanted := have[key].all
-		if top, known := index.Workload(owners.Ref{Kind: kind, Namespace: w.Namespace, Name: name}); known && top.Speaks() {
+		if top, known := index.Workload(owner.Ref{Kind: kind, Namespace: w.Namespace, Name: name}); known && top.Speaks() {
 			wanted = top.Wanted // Of a CronJob, its Jobs want the pods.
 		}
 		if want := min(w.ReadyBefore-lost, wanted); have[key].ready < want {
@@ -136,8 +136,8 @@ func unreplaced(p *report.TaintPlan, wave int32, snap *snapshot.Snapshot) []stri
 	return texts
 }
 
-// owner names who a pod belongs to: its workload, Kind/name, or, bare, itself.
-func owner(namespace, workload, pod string) string {
+// whose names who a pod belongs to: its workload, Kind/name, or, bare, itself.
+func whose(namespace, workload, pod string) string {
 	if workload == "" {
 		workload = "Pod/" + pod
 	}
@@ -159,10 +159,10 @@ func losses(p *report.TaintPlan, wave int32) map[string]int32 {
 		}
 	}
 	for _, e := range p.Evictions {
-		add(owner(e.Namespace, e.Workload, e.Name), e.Wave, e.Fate)
+		add(whose(e.Namespace, e.Workload, e.Name), e.Wave, e.Fate)
 	}
 	for _, v := range p.Preempted {
-		add(owner(v.Namespace, v.Workload, v.Name), v.Wave, v.Fate)
+		add(whose(v.Namespace, v.Workload, v.Name), v.Wave, v.Fate)
 	}
 	for key := range displaced {
 		displaced[key] = lost[key]
@@ -174,13 +174,13 @@ func losses(p *report.TaintPlan, wave int32) map[string]int32 {
 type pods struct{ all, ready int32 }
 
 // countPods counts those of each workload.
-func countPods(snap *snapshot.Snapshot, index *owners.Index) map[string]pods {
+func countPods(snap *snapshot.Snapshot, index *owner.Index) map[string]pods {
 	have := map[string]pods{}
 	for _, pod := range snap.Pods {
 		if pod.DeletionTimestamp != nil || snapshot.Finished(pod) {
 			continue
 		}
-		key := owner(pod.Namespace, index.Top(pod).String(), pod.Name)
+		key := whose(pod.Namespace, index.Top(pod).String(), pod.Name)
 		found := have[key]
 		found.all++
 		if snapshot.Healthy(pod) {
