@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/test/lab"
 )
 
 // TestThreeSteps follows a well-known introduction to taints ("K8s advanced
