@@ -71,7 +71,7 @@ func TestReplicasShareOnlyWhatIsEqual(t *testing.T) {
 			}
 		}
 	})
-	if shared == 0 {
+	if shared == 0 && !testing.Short() { // -short draws a fifth of the cases
 		t.Error("no pod took over the sum of the one before it, want some")
 	}
 }

@@ -280,7 +280,7 @@ func TestEvictAgreesWithTheController(t *testing.T) {
 			counted++
 		}
 	})
-	if counted == 0 {
+	if counted == 0 && !testing.Short() { // -short draws a fifth of the cases
 		t.Error("no pod was being counted down")
 	}
 }

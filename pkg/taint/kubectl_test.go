@@ -60,7 +60,7 @@ func TestAgreesWithKubectl(t *testing.T) {
 			t.Errorf("taints (-kubectl +got):\n%s", diff)
 		}
 	})
-	if changed == 0 {
+	if changed == 0 && !testing.Short() { // -short draws a fifth of the cases
 		t.Error("no arguments were valid")
 	}
 }
