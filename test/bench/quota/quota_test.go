@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/stowage-dev/stowage/pkg/install"
+	"github.com/stowage-dev/stowage/test/lab"
 	"github.com/stowage-dev/stowage/test/quota/rig"
 )
 
