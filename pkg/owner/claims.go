@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-helpers/storage/ephemeral"
-	"k8s.io/utils/ptr"
 
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
@@ -72,7 +71,7 @@ func (m *Maker) Claims(pod *corev1.Pod) []snapshot.Object {
 }
 
 func ownedBy(pod *corev1.Pod) []metav1.OwnerReference {
-	return []metav1.OwnerReference{{APIVersion: "v1", Kind: podKind, Name: pod.Name, UID: pod.UID, Controller: ptr.To(true)}}
+	return []metav1.OwnerReference{{APIVersion: "v1", Kind: podKind, Name: pod.Name, UID: pod.UID, Controller: new(true)}}
 }
 
 // admitClaim gives a claim the default storage class, as admission does.

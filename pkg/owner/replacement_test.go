@@ -62,11 +62,11 @@ func TestReplacement(t *testing.T) {
 		"an ordinal of the new revision": {[]snapshot.Object{updating},
 			running("db-2", "apps/v1", "StatefulSet", "db").With(revision("new")).With(sidecar), shape{CPU: "1", Containers: 2, Revision: "new"}},
 		"the overhead of a runtime that is known": {[]snapshot.Object{
-			build.ReplicaSet("ns", "web", "", 1, template().With(func(pod *corev1.Pod) { pod.Spec.RuntimeClassName = ptr.To("kata") })),
+			build.ReplicaSet("ns", "web", "", 1, template().With(func(pod *corev1.Pod) { pod.Spec.RuntimeClassName = new("kata") })),
 			&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "kata"}, Overhead: &nodev1.Overhead{PodFixed: build.Resources("cpu=2")}}},
 			running("web-a", "apps/v1", "ReplicaSet", "web"), shape{CPU: "1", Containers: 1, Overhead: "2"}},
 		"the overhead of a runtime that is not": {[]snapshot.Object{
-			build.ReplicaSet("ns", "web", "", 1, template().With(func(pod *corev1.Pod) { pod.Spec.RuntimeClassName = ptr.To("kata") }))},
+			build.ReplicaSet("ns", "web", "", 1, template().With(func(pod *corev1.Pod) { pod.Spec.RuntimeClassName = new("kata") }))},
 			running("web-a", "apps/v1", "ReplicaSet", "web").With(func(pod *corev1.Pod) { pod.Spec.Overhead = build.Resources("cpu=3") }),
 			shape{CPU: "1", Containers: 1, Overhead: "3"}},
 	} {

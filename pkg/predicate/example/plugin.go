@@ -28,7 +28,7 @@ const (
 	Suspended  = "the pod's business group is suspended"
 )
 
-// SuspendedAnnotation, on a group, ends the placement of its pods.
+// SuspendedAnnotation ends the placement of the pods of a group that has it.
 const SuspendedAnnotation = "example.stowage.dev/suspended"
 
 // Args are the plugin's arguments.
