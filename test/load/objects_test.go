@@ -3,6 +3,7 @@ package load_test
 import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,6 +39,7 @@ func moreObjects() []runtime.Object {
 		&corev1.ReplicationController{ObjectMeta: inDefault, Spec: corev1.ReplicationControllerSpec{Selector: template.Labels, Template: &template}},
 		&batchv1.Job{ObjectMeta: inDefault, Spec: job},
 		&batchv1.CronJob{ObjectMeta: inDefault, Spec: batchv1.CronJobSpec{Schedule: "@daily", JobTemplate: batchv1.JobTemplateSpec{Spec: job}}},
+		&nodev1.RuntimeClass{ObjectMeta: meta, Handler: "one", Overhead: &nodev1.Overhead{PodFixed: build.Resources("cpu=250m")}},
 		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "csi.example.com"}, Spec: storagev1.CSIDriverSpec{StorageCapacity: new(true)}},
 		&storagev1.CSIStorageCapacity{ObjectMeta: inDefault, StorageClassName: "fast", Capacity: new(build.Resources("storage=1Ti")["storage"])},
 		&storagev1.VolumeAttachment{ObjectMeta: meta, Spec: storagev1.VolumeAttachmentSpec{
