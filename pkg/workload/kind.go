@@ -8,7 +8,8 @@ import (
 
 // Kind declares one workload kind. Paths are dotted field paths from the
 // object's root ("spec.replicas"), all in its spec but for those of Wanted and Made. A
-// condition is a path, which says that something stands there, or "path=value".
+// condition is a path, which says that something stands there, "path=value", or
+// "path>0" of a number or a percentage.
 type Kind struct {
 	// Group, Version, Kind and Resource (the plural) name the kind in the API.
 	Group    string `json:"group,omitempty"`
@@ -33,6 +34,10 @@ type Kind struct {
 	// Refused is the type of the status condition in which the controller says why it
 	// cannot make more pods.
 	Refused string `json:"refused,omitempty"`
+	// Older are conditions under one of which the controller may make new pods of an
+	// older template than the object's (a Deployment that is paused, a StatefulSet's
+	// partition).
+	Older []string `json:"older,omitempty"`
 	// Scale says whether the kind has the scale subresource; it then sets the
 	// first number of the first pod set.
 	Scale bool `json:"scale,omitempty"`
@@ -73,6 +78,10 @@ type PodSetPaths struct {
 	Minus int64 `json:"minus,omitempty"`
 	// PerNode says that the set runs a pod on each eligible node.
 	PerNode bool `json:"perNode,omitempty"`
+	// Pods is a label selector that tells the set's pods from those of the workload's
+	// other sets: terms "label=value" or "label!=value", with "," between them. In a
+	// value "{name}" stands for the set's name, "{lower}" for that in lower case.
+	Pods string `json:"pods,omitempty"`
 	// Surge is what a rolling update adds, by the first rule that holds.
 	Surge []Surge `json:"surge,omitempty"`
 	// Template is the path of the pod template; "." says that Root itself is one

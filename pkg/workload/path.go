@@ -130,14 +130,48 @@ func (p place) numberOrPercent(path string) (*intstr.IntOrString, error) {
 }
 
 // holds says whether condition does: that something stands at its path, or its
-// value.
+// value, or more than 0.
 func (p place) holds(condition string) (bool, error) {
-	path, want, compares := strings.Cut(condition, "=")
+	path, operator, want := parseCondition(condition)
 	value, err := p.at(path)
 	if err != nil || value == nil {
 		return false, err
 	}
-	return !compares || fmt.Sprint(value) == want, nil
+	switch operator {
+	case "=":
+		return fmt.Sprint(value) == want, nil
+	case ">":
+		number := strings.TrimSuffix(fmt.Sprint(value), "%")
+		return strings.Trim(number, "0") != "" && !strings.HasPrefix(number, "-"), nil
+	default:
+		return true, nil
+	}
+}
+
+// oneHolds says whether one of the conditions does.
+func (p place) oneHolds(conditions []string) (bool, error) {
+	for _, condition := range conditions {
+		if holds, err := p.holds(condition); holds || err != nil {
+			return holds, err
+		}
+	}
+	return false, nil
+}
+
+// parseCondition is a condition's path, its operator ("=", ">", or "" for one that
+// only asks whether something stands there), and the value that it compares with.
+func parseCondition(condition string) (path, operator, value string) {
+	i := strings.IndexAny(condition, "=>")
+	if i < 0 {
+		return condition, "", ""
+	}
+	return condition[:i], condition[i : i+1], condition[i+1:]
+}
+
+// conditionPath is the path that condition is about.
+func conditionPath(condition string) string {
+	path, _, _ := parseCondition(condition)
+	return path
 }
 
 // entries are the places of the map's entries at path, ordered by key; where key

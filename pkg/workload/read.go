@@ -16,7 +16,7 @@ import (
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
 
-// Meta reads obj's metadata: all but PodSets, Suspended and Finished. It is what
+// Meta reads obj's metadata: all but PodSets, Suspended, Finished and Older. It is what
 // tells at little cost whether a workload has a group at all.
 func (k *Kind) Meta(obj metav1.Object) *Workload {
 	labels := obj.GetLabels()
@@ -54,12 +54,18 @@ func (k *Kind) Read(obj runtime.Object) (*Workload, error) {
 	if w.Finished, err = k.finished(content); err != nil {
 		return nil, err
 	}
+	if w.Older, err = content.oneHolds(k.Older); err != nil {
+		return nil, err
+	}
 	for i := range k.PodSets {
 		sets, err := k.PodSets[i].read(content)
 		if err != nil {
 			return nil, err
 		}
 		w.PodSets = append(w.PodSets, sets...)
+	}
+	for i := range w.PodSets {
+		w.PodSets[i].PodsUnknown = len(w.PodSets) > 1 && w.PodSets[i].Pods == ""
 	}
 	return w, nil
 }
@@ -201,7 +207,7 @@ func (p *PodSetPaths) readOne(root place, name string, at []string) (*PodSet, er
 	if none || err != nil {
 		return nil, err
 	}
-	set := &PodSet{Name: name, PerNode: p.PerNode}
+	set := &PodSet{Name: name, PerNode: p.PerNode, Pods: p.Pods}
 	var path string
 	if set.Template, path, err = p.template(root); err != nil {
 		return nil, err

@@ -189,6 +189,11 @@ func (k *Kind) validate() error {
 			return fmt.Errorf(`%s: expected a path of fields in status ("status.replicas"), found %q`, p.field, p.path)
 		}
 	}
+	for i, condition := range k.Older {
+		if err := checkCondition(fmt.Sprintf("older[%d]", i), "", condition); err != nil {
+			return err
+		}
+	}
 	for i := range k.PodSets {
 		if err := k.PodSets[i].validate(); err != nil {
 			return fmt.Errorf("podSets[%d].%w", i, err)
@@ -217,7 +222,13 @@ func (p *PodSetPaths) validate() error {
 	if len(p.Replicas) == 0 && (p.AtMost != "" || p.AtLeast != "" || p.Minus != 0 || p.Default != nil) {
 		return errors.New("replicas: must be given with atMost, atLeast, minus and default")
 	}
+	if err := checkSelector(p.Pods); err != nil {
+		return err
+	}
 	if err := checkPaths("", namedPath{"root", p.root()}); err != nil {
+		return err
+	}
+	if err := checkCondition("unless", p.root(), p.Unless); err != nil {
 		return err
 	}
 	if err := checkPaths(p.root(), p.paths()...); err != nil {
@@ -241,7 +252,7 @@ func (p *PodSetPaths) paths() []namedPath {
 		template = ""
 	}
 	paths := []namedPath{
-		{"key", p.Key}, {"unless", conditionPath(p.Unless)}, {"atMost", p.AtMost}, {"atLeast", p.AtLeast},
+		{"key", p.Key}, {"atMost", p.AtMost}, {"atLeast", p.AtLeast},
 		{"template", template}, {"templateDefault", p.TemplateDefault}, {"resources", p.Resources},
 	}
 	for i, path := range p.Replicas {
@@ -254,7 +265,10 @@ func (s *Surge) validate(root string) error {
 	if s.Path == "" && s.Default == "" {
 		return errors.New("path: must be given, or default")
 	}
-	if err := checkPaths(root, namedPath{"when", conditionPath(s.When)}, namedPath{"path", s.Path}); err != nil {
+	if err := checkCondition("when", root, s.When); err != nil {
+		return err
+	}
+	if err := checkPaths(root, namedPath{"path", s.Path}); err != nil {
 		return err
 	}
 	if s.Default == "" {
@@ -266,10 +280,13 @@ func (s *Surge) validate(root string) error {
 	return nil
 }
 
-// conditionPath is the path that condition is about.
-func conditionPath(condition string) string {
-	path, _, _ := strings.Cut(condition, "=")
-	return path
+// checkCondition says what is wrong with a condition from root; nothing with "".
+func checkCondition(field, root, condition string) error {
+	path, operator, value := parseCondition(condition)
+	if operator == ">" && value != "0" {
+		return fmt.Errorf(`%s: expected "path", "path=value" or "path>0", found %q`, field, condition)
+	}
+	return checkPaths(root, namedPath{field, path})
 }
 
 // checkPaths says what is wrong with the first of the paths from root that is not

@@ -29,6 +29,8 @@ type Workload struct {
 	PodSets []PodSet
 	// Suspended workloads run no pods for now, Finished ones never again.
 	Suspended, Finished bool
+	// Older says that new pods may be of an older template than PodSets have.
+	Older bool
 }
 
 // Models are hardware models by what they are models of; empty for none.
@@ -44,6 +46,10 @@ type PodSet struct {
 	// one pod on each eligible node.
 	Replicas int64
 	PerNode  bool
+	// Pods is the label selector of the set's pods among the workload's, as the kind
+	// declares it; empty for all. PodsUnknown says that nothing tells them apart.
+	Pods        string
+	PodsUnknown bool
 	// Surge is how many pods more a rolling update may run at once. That of a
 	// PerNode set is a number of nodes, or SurgePercent of them, rounded up.
 	Surge        int64
@@ -55,6 +61,20 @@ type PodSet struct {
 	// Elsewhere says that the template is another object's: of it, only the resources
 	// are known here.
 	Elsewhere bool
+}
+
+// Selects says whether a pod of the workload that has those labels is of the set.
+func (s *PodSet) Selects(labels map[string]string) bool {
+	if s.PodsUnknown {
+		return false
+	}
+	for label, term := range selectorTerms(s.Pods) {
+		value, ok := labels[label]
+		if is := ok && term.matches(value, s.Name); is == term.not {
+			return false
+		}
+	}
+	return true
 }
 
 // Reference names the workload in a ledger.
