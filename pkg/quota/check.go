@@ -89,6 +89,7 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 			break
 		}
 	}
+	check.Warnings = append(check.Warnings, partsOfBytes(c.New)...)
 	for _, line := range c.newlyUnset(group, growth) {
 		refuse(check, "group %s: %s", group.Name, line)
 	}
@@ -104,6 +105,22 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 		}
 	}
 	return check
+}
+
+// partsOfBytes says which of the workload's containers ask for memory in fractions of a
+// byte.
+func partsOfBytes(w *workload.Workload) []string {
+	var warnings []string
+	for _, set := range w.PodSets {
+		for _, container := range slices.Concat(set.Template.Spec.InitContainers, set.Template.Spec.Containers) {
+			for _, given := range []corev1.ResourceList{container.Resources.Limits, container.Resources.Requests} {
+				if quantity := given[corev1.ResourceMemory]; fractional(quantity) {
+					warnings = append(warnings, fmt.Sprintf("container %s: memory: %s", container.Name, aboutFraction(quantity)))
+				}
+			}
+		}
+	}
+	return slices.Compact(warnings)
 }
 
 // newlyUnset names what the change's workload leaves out although the group limits
@@ -131,14 +148,16 @@ func (t *Tree) checkKey(check *report.QuotaCheck, group *Group, key corev1.Resou
 
 // exceed refuses for want of a key, and says what would help.
 func (t *Tree) exceed(check *report.QuotaCheck, group *Group, exceeded report.QuotaExceeded) {
-	line := fmt.Sprintf("group %s: %s: needs %s, %s of %s left (short %s)", group.Name, exceeded.Key,
-		&exceeded.Needs, &exceeded.Left, &exceeded.Hard, &exceeded.Short)
+	key := corev1.ResourceName(exceeded.Key)
+	amounts := Amounts(key, exceeded.Needs, exceeded.Left, exceeded.Hard)
+	line := fmt.Sprintf("group %s: %s: needs %s, %s of %s left (short %s)", group.Name, key,
+		amounts[0], amounts[1], amounts[2], Amount(key, exceeded.Short))
 	if exceeded.LargestFit != nil {
 		line += fmt.Sprintf("; largest that fits: %s", count(*exceeded.LargestFit, "replica"))
 	}
-	if name, left := t.idlest(group, corev1.ResourceName(exceeded.Key)); name != "" {
+	if name, left := t.idlest(group, key); name != "" {
 		exceeded.Idle = &report.QuotaIdle{Group: name, Left: left}
-		line += fmt.Sprintf("; sibling %s has %s idle", name, &left)
+		line += fmt.Sprintf("; sibling %s has %s idle", name, Amount(key, left))
 	}
 	check.Exceeded = append(check.Exceeded, exceeded)
 	refuse(check, "%s", line)
@@ -155,7 +174,7 @@ func (t *Tree) checkCash(check *report.QuotaCheck, group *Group, key corev1.Reso
 	}
 	used := group.Status.Used[key]
 	check.Exceeded = append(check.Exceeded, report.QuotaExceeded{Key: string(key), Left: left, Short: times(left, -1), Hard: hard})
-	line := fmt.Sprintf("group %s: %s: used up, %s of %s", group.Name, key, Hours(used), Hours(hard))
+	line := fmt.Sprintf("group %s: %s: used up, %s", group.Name, key, usedOf(key, used, hard))
 	if group.Spec.Refill != nil {
 		line += fmt.Sprintf("; refills at %q%s", group.Spec.Refill.Schedule, inZone(group.Spec.Refill.TimeZone))
 	}
@@ -233,13 +252,6 @@ func refuse(check *report.QuotaCheck, format string, args ...any) {
 
 func warn(check *report.QuotaCheck, format string, args ...any) {
 	check.Warnings = append(check.Warnings, fmt.Sprintf(format, args...))
-}
-
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Text is the refusal as one message, a line a reason.

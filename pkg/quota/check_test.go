@@ -92,7 +92,7 @@ func TestCheckWorkload(t *testing.T) {
 		"scaled to nothing":           {old: cores("over", 6, "1"), new: cores("over", 0, "1"), want: none},
 		"another key while over":      {old: cores("over", 1, "2"), new: cores("over", 2, "1"), want: none},
 		"any growth while over":       {old: cores("over", 6, "1"), new: cores("over", 7, "1"), want: []string{"group over: limits.cpu: needs 1, -2 of 4 left (short 3); largest that fits: 4 replicas"}},
-		"created while over":          {new: cores("over", 1, "100m"), want: []string{"group over: limits.cpu: needs 100m, -2 of 4 left (short 2100m); largest that fits: 0 replicas"}},
+		"created while over":          {new: cores("over", 1, "100m"), want: []string{"group over: limits.cpu: needs 0.1, -2 of 4 left (short 2.1); largest that fits: 0 replicas"}},
 		"moved out of an over group":  {old: cores("over", 6, "1"), new: cores("nlp", 6, "1"), want: none},
 		"moved into a group in full":  {old: cores("vision", 7, "1"), new: cores("nlp", 7, "1"), want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 20 idle"}},
 		"moved and shrunk still pays": {old: cores("vision", 9, "1"), new: cores("nlp", 7, "1"), want: []string{"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 20 idle"}},
@@ -124,8 +124,8 @@ func TestCheckWorkload(t *testing.T) {
 		"another model":                      {new: with(cores("models", 6, "1"), func(w *workload.Workload) { w.Models.CPU = "A3" }), want: none},
 		"A4 is full":                         {new: a4(cores("models", 1, "1")), want: []string{"group models: limits.cpu.A4: needs 1, 0 of 4 left (short 1); largest that fits: 0 replicas"}},
 		"the model changes":                  {old: cores("models", 2, "1"), new: a4(cores("models", 2, "1")), want: []string{"group models: limits.cpu.A4: needs 2, 0 of 4 left (short 2); largest that fits: 0 replicas"}},
-		"cash is used up":                    {new: cores("spent", 1, "1"), want: []string{"group spent: cash/cpu: used up, 100 of 100"}},
-		"grows when cash is used up":         {old: cores("spent", 1, "1"), new: cores("spent", 2, "1"), want: []string{"group spent: cash/cpu: used up, 100 of 100"}},
+		"cash is used up":                    {new: cores("spent", 1, "1"), want: []string{"group spent: cash/cpu: used up, 100 of 100 core-hours"}},
+		"grows when cash is used up":         {old: cores("spent", 1, "1"), new: cores("spent", 2, "1"), want: []string{"group spent: cash/cpu: used up, 100 of 100 core-hours"}},
 		"unchanged when cash is used up":     {old: cores("spent", 2, "1"), new: cores("spent", 2, "1"), want: none},
 		"shrinks when cash is used up":       {old: cores("spent", 2, "1"), new: cores("spent", 1, "1"), want: none},
 		"a little cash is left":              {new: cores("saving", 10, "1"), want: none},
@@ -359,7 +359,16 @@ func TestCashUsedUpSaysWhenItRefills(t *testing.T) {
 	group := withUsed(newGroup("nlp", "", list("cash/limits.cpu", "100")), list("cash/limits.cpu", "100.126"))
 	group.Spec.Refill = &stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "Asia/Shanghai"}
 	check := quota.NewTree([]*quota.Group{group}).CheckWorkload(quota.Change{New: deployment(t, "nlp", 1, pod(list("cpu", "1")))})
-	if want := `group nlp: cash/limits.cpu: used up, 100.13 of 100; refills at "0 0 * * 1" Asia/Shanghai`; quota.Text(check) != want {
+	if want := `group nlp: cash/limits.cpu: used up, 100.1 of 100 core-hours; refills at "0 0 * * 1" Asia/Shanghai`; quota.Text(check) != want {
 		t.Errorf("got  %s\nwant %s", quota.Text(check), want)
+	}
+}
+
+func TestFractionsOfBytesAreWarnedOf(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{newGroup("nlp", "", list("limits.cpu", "10"))})
+	check := tree.CheckWorkload(quota.Change{New: deployment(t, "nlp", 1, pod(list("cpu", "1", "memory", "500m")))})
+	want := []string{`container main: memory: 500m is 0.5 bytes, as "m" is a thousandth: 500Mi is 500 mebibytes`}
+	if diff := cmp.Diff(want, check.Warnings); diff != "" || !check.Allowed {
+		t.Errorf("allowed %t; warnings: -want +got:\n%s", check.Allowed, diff)
 	}
 }

@@ -4,23 +4,19 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // the component's image has no time zones of its own
 
 	"github.com/robfig/cron/v3"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 )
-
-// knownKeys are offered in place of a mistyped key.
-var knownKeys = []string{
-	"pods", "requests.cpu", "requests.memory", "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
-	"requests.nvidia.com/gpu", "cpu", "memory", "cash/limits.cpu", "cash/requests.cpu", "cash/requests.nvidia.com/gpu",
-}
 
 // GroupGrowth is by how much a group's change makes what it takes of its parent
 // grow, by canonical key. old is nil for a creation.
@@ -56,7 +52,8 @@ func (t *Tree) CheckUpdate(old, group *Group) *report.QuotaCheck {
 	}
 	for _, key := range Keys(group.Spec.Hard) {
 		if used, hard := group.Status.Used[key], group.Spec.Hard[key]; used.Cmp(hard) > 0 {
-			warn(check, "spec.hard[%s]: %s is below the %s in use: nothing new is admitted until it fits", key, &hard, &used)
+			amounts := Amounts(key, hard, used)
+			warn(check, "group %s: %s: %s is below the %s in use: nothing in it or below it grows until it fits", group.Name, key, amounts[0], amounts[1])
 		}
 	}
 	return check
@@ -123,7 +120,7 @@ func charges(group *Group) []string {
 	var charged []string
 	for _, key := range Keys(self) {
 		if quantity := self[key]; !IsCash(key) && quantity.Sign() > 0 {
-			charged = append(charged, fmt.Sprintf("%s %s", key, &quantity))
+			charged = append(charged, fmt.Sprintf("%s %s", key, Amount(key, quantity)))
 		}
 	}
 	if n := int64(group.Status.Workloads); len(charged) == 0 && n > 0 {
@@ -138,9 +135,8 @@ func (t *Tree) checkSpec(old, group *Group) *report.QuotaCheck {
 	for _, problem := range Validate(group) {
 		refuse(check, "%s", problem)
 	}
-	for _, warning := range pointless(group) {
-		warn(check, "%s", warning)
-	}
+	check.Warnings = append(check.Warnings, pointless(group)...)
+	check.Warnings = append(check.Warnings, fractions(group.Spec.Hard)...)
 	if group.Spec.ParentBizGroup == "" || group.Spec.ParentBizGroup == group.Name {
 		return check
 	}
@@ -187,7 +183,7 @@ func Validate(group *Group) []string {
 	seen := map[corev1.ResourceName]corev1.ResourceName{}
 	for _, key := range Keys(group.Spec.Hard) {
 		if err := validateKey(key); err != nil {
-			problem("spec.hard[%s]: unknown key: %v%s", key, err, nearest.DidYouMean(string(key), knownKeys))
+			problem("spec.hard[%s]: unknown key: %v%s", key, err, keyHint(key))
 		} else if err := validateQuantity(key, group.Spec.Hard[key]); err != nil {
 			problem("spec.hard[%s]: %v", key, err)
 		}
@@ -221,10 +217,34 @@ func pointless(group *Group) []string {
 			continue
 		}
 		if of, total := group.Spec.Hard[key], group.Spec.Hard[base]; of.Cmp(total) > 0 {
-			warnings = append(warnings, fmt.Sprintf("spec.hard[%s]: %s is above %s (%s), which counts the same use: it never limits anything", key, &of, base, &total))
+			amounts := Amounts(key, of, total)
+			warnings = append(warnings, fmt.Sprintf("spec.hard[%s]: %s is above %s (%s), which counts the same use: it never limits anything", key, amounts[0], base, amounts[1]))
 		}
 	}
 	return warnings
+}
+
+// fractions says which keys count bytes in fractions: what is meant is likely Mi.
+func fractions(hard corev1.ResourceList) []string {
+	var warnings []string
+	for _, key := range Keys(hard) {
+		if quantity := hard[key]; !IsCash(key) && countsBytes(key) && fractional(quantity) {
+			warnings = append(warnings, fmt.Sprintf("spec.hard[%s]: %s", key, aboutFraction(quantity)))
+		}
+	}
+	return warnings
+}
+
+// fractional says whether a quantity is no whole number.
+func fractional(quantity resource.Quantity) bool {
+	whole := resource.NewQuantity(quantity.Value(), quantity.Format)
+	return quantity.Cmp(*whole) != 0
+}
+
+// aboutFraction says of a quantity of bytes, which is no whole number, what it means.
+func aboutFraction(quantity resource.Quantity) string {
+	bytes := strconv.FormatFloat(quantity.AsApproximateFloat64(), 'f', -1, 64)
+	return fmt.Sprintf(`%s is %s bytes, as "m" is a thousandth: 500Mi is 500 mebibytes`, quantity.String(), bytes)
 }
 
 // Allows says whether spec.allow lets workloads of the namespace charge the group.

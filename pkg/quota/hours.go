@@ -1,10 +1,8 @@
 package quota
 
 import (
-	"math"
 	"math/big"
 	"slices"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -182,11 +180,6 @@ func RunsOut(group *Group, pace corev1.ResourceList, now time.Time) (at time.Tim
 		}
 	}
 	return at, key, ok
-}
-
-// Hours writes an amount of hours for people: at most two decimals.
-func Hours(quantity resource.Quantity) string {
-	return strconv.FormatFloat(math.Round(quantity.AsApproximateFloat64()*100)/100, 'f', -1, 64)
 }
 
 // uncash is the key whose hours a cash key counts.

@@ -262,14 +262,6 @@ func TestPaceAndRunsOut(t *testing.T) {
 	}
 }
 
-func TestHoursAsText(t *testing.T) {
-	for quantity, want := range map[string]string{"0": "0", "100": "100", "12500m": "12.5", "3333333333n": "3.33", "1k": "1000"} {
-		if got := quota.Hours(resource.MustParse(quantity)); got != want {
-			t.Errorf("Hours(%s) = %s, want %s", quantity, got, want)
-		}
-	}
-}
-
 // exact is the integral of the runs' cores between two times, in core-hours.
 func exact(runs []quota.Run, from, to time.Time) float64 {
 	sum := 0.0

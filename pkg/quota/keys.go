@@ -128,7 +128,7 @@ func validateQuantity(key corev1.ResourceName, quantity resource.Quantity) error
 	}
 	base := string(Canonical(key))
 	if base == string(corev1.ResourcePods) || strings.HasPrefix(base, requestsPrefix) && strings.Contains(base, "/") {
-		if whole := resource.NewQuantity(quantity.Value(), quantity.Format); quantity.Cmp(*whole) != 0 {
+		if fractional(quantity) {
 			return fmt.Errorf("%s is no whole number: %s come whole", quantity.String(), key)
 		}
 	}

@@ -146,9 +146,10 @@ func setConditions(status *stowagev1alpha1.BizGroupResourceQuotaStatus, generati
 		hard, used := status.Hard[key], status.Used[key]
 		switch order := used.Cmp(hard); {
 		case IsCash(key) && order >= 0:
-			out = append(out, fmt.Sprintf("%s: %s of %s used", key, Hours(used), Hours(hard)))
+			out = append(out, fmt.Sprintf("%s: %s used", key, usedOf(key, used, hard)))
 		case !IsCash(key) && order > 0:
-			over = append(over, fmt.Sprintf("%s: %s used of %s", key, &used, &hard))
+			amounts := Amounts(key, used, hard)
+			over = append(over, fmt.Sprintf("%s: %s used of %s", key, amounts[0], amounts[1]))
 		}
 	}
 	setCondition(status, stowagev1alpha1.ConditionOvercommitted, over, "Over", "Within", generation, now)

@@ -239,7 +239,7 @@ func TestSettleCountsAll(t *testing.T) {
 		t.Errorf("overcommitted: %+v", over)
 	}
 	out := meta.FindStatusCondition(status.Conditions, stowagev1alpha1.ConditionCashExhausted)
-	if out == nil || out.Status != metav1.ConditionTrue || out.Message != "cash/cpu: 102.5 of 100 used" {
+	if out == nil || out.Status != metav1.ConditionTrue || out.Message != "cash/cpu: 102 of 100 core-hours used" {
 		t.Errorf("out of hours: %+v", out)
 	}
 }

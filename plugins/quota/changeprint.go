@@ -49,7 +49,7 @@ func (o *changeOptions) previewParent(parent *quota.Group, before, after corev1.
 		then := left.DeepCopy()
 		then.Sub(after[quota.Canonical(key)])
 		then.Add(before[quota.Canonical(key)])
-		cells := print.Texts(parent.Name, string(key), left.String(), then.String(), quantityOf(parent.Spec.Hard, key))
+		cells := print.Texts(parent.Name, string(key), quota.Amount(key, left), quota.Amount(key, then), quantityOf(parent.Spec.Hard, key))
 		cells[3].Style = theme.Strong
 		if then.Sign() < 0 {
 			cells[3].Style = theme.Bad
@@ -60,13 +60,13 @@ func (o *changeOptions) previewParent(parent *quota.Group, before, after corev1.
 	return table.Write(o.ErrOut, print.TableOptions{Width: o.Width(), Title: theme.Heading})
 }
 
-// quantityOf is a key's quantity, empty where the list has none.
+// quantityOf is a key's quantity for people, empty where the list has none.
 func quantityOf(list corev1.ResourceList, key corev1.ResourceName) string {
 	quantity, ok := list[key]
 	if !ok {
 		return ""
 	}
-	return quantity.String()
+	return quota.Amount(key, quantity)
 }
 
 // printChanged prints the group, or what was done in kubectl's words.

@@ -147,8 +147,7 @@ func (p *describePrinter) keys(keys []report.QuotaTreeKey) {
 func amounts(list corev1.ResourceList) string {
 	var parts []string
 	for _, key := range quota.Keys(list) {
-		quantity := list[key]
-		parts = append(parts, string(key)+" "+quantity.String())
+		parts = append(parts, string(key)+" "+quota.Amount(key, list[key]))
 	}
 	return strings.Join(parts, ", ")
 }

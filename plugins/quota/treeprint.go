@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -177,24 +175,7 @@ func (p *treePrinter) left(key report.QuotaTreeKey) string {
 	return fmt.Sprintf("%s (%s)", text, duration.HumanDuration(key.RunsOut.Sub(p.now)))
 }
 
-// amount is a quantity of a key for people: hours with two decimals at most, those
-// of bytes in the largest unit that fits.
+// amount is a quantity of a key for people.
 func amount(key report.QuotaTreeKey, quantity resource.Quantity) string {
-	if !quota.IsCash(corev1.ResourceName(key.Key)) {
-		return quantity.String()
-	}
-	if key.Hard.Format == resource.BinarySI {
-		return binary(quantity)
-	}
-	return quota.Hours(quantity)
-}
-
-// binary is an amount of bytes in the largest binary unit that fits.
-func binary(quantity resource.Quantity) string {
-	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
-	amount, i := quantity.AsApproximateFloat64(), 0
-	for ; math.Abs(amount) >= 1024 && i < len(units)-1; i++ {
-		amount /= 1024
-	}
-	return strconv.FormatFloat(math.Round(amount*100)/100, 'f', -1, 64) + units[i]
+	return quota.Amount(corev1.ResourceName(key.Key), quantity)
 }

@@ -3,8 +3,11 @@ package quota
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
 // print writes the report.
@@ -24,11 +27,13 @@ func (o *verifyOptions) print(verified *report.QuotaVerify) error {
 		print.Column{Title: "LEDGER"}, print.Column{Title: "REALITY"}, print.Column{Title: "DRIFT"},
 	)
 	for _, item := range verified.Items {
-		drift := item.Drift.String()
+		key := corev1.ResourceName(item.Key)
+		amounts := quota.Amounts(key, item.Ledger, item.Reality)
+		drift := quota.Amount(key, item.Drift)
 		if item.Drift.Sign() > 0 {
 			drift = "+" + drift
 		}
-		cells := print.Texts(item.Group, item.Key, item.Ledger.String(), item.Reality.String())
+		cells := print.Texts(item.Group, item.Key, amounts[0], amounts[1])
 		table.Append(append(cells, print.Cell{Text: drift, Style: theme.Bad})...)
 	}
 	width := o.Width()
