@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -26,7 +27,7 @@ const (
 )
 
 // groups adds the business groups' tree, ties to each group the workloads of the
-// namespace of its name, and counts what they use.
+// namespace of its name, which takes part by that, and counts what they use.
 func (f *fleet) groups() error {
 	const (
 		models = "requests.nvidia.com/gpu=%d,requests.nvidia.com/gpu.A100=%d"
@@ -44,6 +45,9 @@ func (f *fleet) groups() error {
 	}
 	index := quota.NewIndex(workload.Default())
 	for _, object := range f.objects {
+		if namespace, ok := object.(*corev1.Namespace); ok && slices.ContainsFunc(groups, func(g *quota.Group) bool { return g.Name == namespace.Name }) {
+			namespace.Labels[stowagev1alpha1.QuotaLabel] = stowagev1alpha1.QuotaEnabled
+		}
 		if !isWorkload(object) || !slices.ContainsFunc(groups, func(g *quota.Group) bool { return g.Name == object.GetNamespace() }) {
 			continue
 		}

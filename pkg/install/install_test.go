@@ -2,6 +2,7 @@ package install_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/install"
@@ -52,6 +54,8 @@ type request struct {
 	patch  string
 	// calls is the webhook that must be called, and fails; empty for none.
 	calls string
+	// as is a user of the cluster's own; empty for an administrator.
+	as string
 }
 
 var (
@@ -78,7 +82,7 @@ func TestDownBlocksOnlyGrowth(t *testing.T) {
 	applyDead(t, client)
 	for _, r := range []request{
 		// With a group's label.
-		{name: "create", resource: deployments, create: counted(build.Deployment("default", "new", 1, pod())), calls: "deployments.apps"},
+		{name: "create", resource: deployments, create: counted(build.Deployment("open", "new", 1, pod())), calls: "deployments.apps"},
 		{name: "scale up by the object", resource: deployments, object: "counted", patch: `{"spec": {"replicas": 3}}`, calls: "deployments.apps"},
 		{name: "scale up", resource: deployments, object: "counted", sub: "scale", patch: `{"spec": {"replicas": 3}}`, calls: "scale"},
 		{name: "scale down by the object", resource: deployments, object: "counted", patch: `{"spec": {"replicas": 1}}`},
@@ -109,13 +113,17 @@ func TestDownBlocksOnlyGrowth(t *testing.T) {
 		{name: "label a pod", resource: pods, object: "counted", patch: `{"metadata": {"labels": {"team": "a"}}}`},
 		{name: "delete a pod", resource: pods, object: "counted"},
 		// Without one.
-		{name: "create without a group", resource: deployments, create: build.Deployment("default", "new", 1, pod())},
-		{name: "create with an empty group", resource: deployments, create: labelled(build.Deployment("default", "new", 1, pod()), groupLabel, "")},
+		{name: "create without a group", resource: deployments, create: build.Deployment("open", "new", 1, pod())},
+		{name: "create with an empty group", resource: deployments, create: labelled(build.Deployment("open", "new", 1, pod()), groupLabel, "")},
 		{name: "scale up by the object without a group", resource: deployments, object: "free", patch: `{"spec": {"replicas": 3}}`},
 		{name: "scale down without a group", resource: deployments, object: "free", sub: "scale", patch: `{"spec": {"replicas": 1}}`},
 		{name: "scale up without a group: a Scale does not say", resource: deployments, object: "free", sub: "scale", patch: `{"spec": {"replicas": 3}}`, calls: "scale"},
 		{name: "join a group", resource: deployments, object: "free", patch: `{"metadata": {"labels": {"` + groupLabel + `": "nlp"}}}`, calls: "deployments.apps"},
-		{name: "a controller without a group", resource: replicaSets, object: "free", patch: `{"metadata": {"ownerReferences": ` + owner + `}}`},
+		{name: "a part without a group", resource: replicaSets, object: "free", patch: `{"metadata": {"ownerReferences": ` + owner + `}}`, calls: "part.replicasets.apps"},
+		{name: "grow a part without a group", resource: replicaSets, object: "part", patch: `{"spec": {"replicas": 3}}`, calls: "part.replicasets.apps"},
+		{name: "grow a part without a group, as its controller", as: controller, resource: replicaSets, object: "part", patch: `{"spec": {"replicas": 3}}`},
+		{name: "shrink a part without a group", resource: replicaSets, object: "part", patch: `{"spec": {"replicas": 1}}`},
+		{name: "label a part without a group", resource: replicaSets, object: "part", patch: `{"metadata": {"labels": {"team": "a"}}}`},
 		{name: "delete without a group", resource: deployments, object: "free"},
 		// Where a group is required.
 		{name: "create without the group required", namespace: "strict", resource: deployments, create: build.Deployment("strict", "new", 1, pod()), calls: "ungrouped.deployments.apps"},
@@ -126,11 +134,20 @@ func TestDownBlocksOnlyGrowth(t *testing.T) {
 		{name: "shrink without the group required", namespace: "strict", resource: deployments, object: "free", patch: `{"spec": {"replicas": 1}}`},
 		{name: "label without the group required", namespace: "strict", resource: deployments, object: "free", patch: `{"metadata": {"labels": {"team": "a"}}}`},
 		{name: "delete without the group required", namespace: "strict", resource: deployments, object: "free"},
+		{name: "scale up where a group is required", namespace: "strict", resource: deployments, object: "free", sub: "scale", patch: `{"spec": {"replicas": 3}}`, calls: "required.scale"},
+		{name: "an autoscaler where a group is required", namespace: "strict", resource: autoscalers, create: autoscaler("strict", "new")},
+		// Where a namespace takes no part, only those wait who name a group.
+		{name: "create elsewhere", namespace: "elsewhere", resource: deployments, create: build.Deployment("elsewhere", "new", 1, pod())},
+		{name: "create with a group elsewhere", namespace: "elsewhere", resource: deployments, create: counted(build.Deployment("elsewhere", "new", 1, pod())), calls: "deployments.apps"},
+		{name: "scale up elsewhere", namespace: "elsewhere", resource: deployments, object: "free", sub: "scale", patch: `{"spec": {"replicas": 3}}`},
+		{name: "scale up by the object elsewhere", namespace: "elsewhere", resource: deployments, object: "free", patch: `{"spec": {"replicas": 3}}`},
+		{name: "grow a part elsewhere", namespace: "elsewhere", resource: replicaSets, object: "part", patch: `{"spec": {"replicas": 3}}`},
+		{name: "an autoscaler elsewhere", namespace: "elsewhere", resource: autoscalers, create: autoscaler("elsewhere", "new")},
 		// Where the component must not be needed.
 		{name: "create in kube-system", namespace: "kube-system", resource: deployments, create: counted(build.Deployment("kube-system", "new", 1, pod()))},
 		{name: "create in the component's namespace", namespace: install.DefaultNamespace, resource: deployments, create: counted(build.Deployment(install.DefaultNamespace, "new", 1, pod()))},
 		// Autoscalers are checked when they scale.
-		{name: "an autoscaler", resource: autoscalers, create: autoscaler("new")},
+		{name: "an autoscaler", resource: autoscalers, create: autoscaler("open", "new")},
 		// Groups.
 		{name: "create a group", resource: groups, create: group("cv"), calls: "bizrq"},
 		{name: "raise a group", resource: groups, object: "nlp", patch: `{"spec": {"hard": {"pods": "99"}}}`, calls: "bizrq"},
@@ -139,7 +156,11 @@ func TestDownBlocksOnlyGrowth(t *testing.T) {
 		{name: "delete a group", resource: groups, object: "nlp", calls: "bizrq"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
-			err := r.send(t.Context(), client)
+			sender := client
+			if r.as != "" {
+				sender = impersonate(t, r.as)
+			}
+			err := r.send(t.Context(), sender)
 			switch want := fmt.Sprintf("failed calling webhook %q", r.calls+".quota.stowage.dev"); {
 			case r.calls == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -150,30 +171,50 @@ func TestDownBlocksOnlyGrowth(t *testing.T) {
 	}
 }
 
+// controller is that of Deployments.
+const controller = "system:serviceaccount:kube-system:deployment-controller"
+
+// impersonate is a client of a ServiceAccount in kube-system.
+func impersonate(t *testing.T, user string) dynamic.Interface {
+	t.Helper()
+	config := cluster.RESTConfig()
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{
+		"system:masters", "system:authenticated", "system:serviceaccounts", "system:serviceaccounts:" + metav1.NamespaceSystem,
+	}}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
 // begin empties the lab and creates what the requests are about.
 func begin(t *testing.T) dynamic.Interface {
 	t.Helper()
 	reset(t)
 	objects := []runtime.Object{
+		build.Namespace("open", stowagev1alpha1.QuotaLabel+"="+stowagev1alpha1.QuotaEnabled),
 		build.Namespace("strict", stowagev1alpha1.RequireGroupLabel+"=true"),
+		build.Namespace("elsewhere", ""),
 		build.Namespace(install.DefaultNamespace, ""),
 	}
-	for _, namespace := range []string{"default", "strict"} {
+	for _, namespace := range []string{"open", "strict", "elsewhere"} {
 		objects = append(objects,
 			counted(build.Deployment(namespace, "counted", 2, pod())), build.Deployment(namespace, "free", 2, pod()),
 			counted(build.ReplicaSet(namespace, "counted", "", 0, pod())), build.ReplicaSet(namespace, "free", "", 0, pod()),
+			partOf(t, build.ReplicaSet(namespace, "part", "", 2, pod())),
 		)
 	}
-	suspended := build.Job("default", "suspended", 2, 4, job())
+	suspended := build.Job("open", "suspended", 2, 4, job())
 	suspended.Spec.Suspend = new(true)
 	objects = append(objects,
-		counted(build.StatefulSet("default", "counted", 2, pod())),
-		counted(build.Job("default", "counted", 2, 4, job())), counted(suspended),
+		counted(build.StatefulSet("open", "counted", 2, pod())),
+		counted(build.Job("open", "counted", 2, 4, job())), counted(suspended),
 		counted(&batchv1.CronJob{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "counted"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "open", Name: "counted"},
 			Spec:       batchv1.CronJobSpec{Schedule: "0 0 * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: build.Job("", "", 1, 1, job()).Spec}},
 		}),
-		build.Pod("default", "counted").Request("cpu=1").Label(groupLabel, "nlp").Obj(),
+		build.Pod("open", "counted").Request("cpu=1").Label(groupLabel, "nlp").Obj(),
 	)
 	if err := cluster.CreateAll(t.Context(), objects...); err != nil {
 		t.Fatal(err)
@@ -220,7 +261,7 @@ func applyDead(t *testing.T, client dynamic.Interface) {
 func (r request) send(ctx context.Context, client dynamic.Interface) error {
 	namespace := r.namespace
 	if namespace == "" {
-		namespace = "default"
+		namespace = "open"
 	}
 	resources := client.Resource(r.resource).Namespace(namespace)
 	if r.resource == groups {
@@ -254,12 +295,24 @@ func (r request) send(ctx context.Context, client dynamic.Interface) error {
 	return resources.Delete(ctx, r.object, metav1.DeleteOptions{DryRun: dryRun})
 }
 
-func pod() *build.PodBuilder { return build.Pod("default", "new").Request("cpu=1").Label("app", "a") }
+func pod() *build.PodBuilder { return build.Pod("open", "new").Request("cpu=1").Label("app", "a") }
 
 func job() *build.PodBuilder {
 	b := pod()
 	b.Obj().Spec.RestartPolicy = corev1.RestartPolicyNever
 	return b
+}
+
+// partOf gives an object a controller, in a version that is not served: so the garbage
+// collector leaves it alone.
+func partOf[T metav1.Object](t *testing.T, object T) T {
+	t.Helper()
+	var owners []metav1.OwnerReference
+	if err := json.Unmarshal([]byte(strings.Replace(owner, "apps/v1", "apps/v9", 1)), &owners); err != nil {
+		t.Fatal(err)
+	}
+	object.SetOwnerReferences(owners)
+	return object
 }
 
 // counted ties a workload to a group.
@@ -280,9 +333,9 @@ func group(name string) *stowagev1alpha1.BizGroupResourceQuota {
 	}
 }
 
-func autoscaler(name string) *autoscalingv2.HorizontalPodAutoscaler {
+func autoscaler(namespace, name string) *autoscalingv2.HorizontalPodAutoscaler {
 	return &autoscalingv2.HorizontalPodAutoscaler{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "counted"},
 			MaxReplicas:    9,

@@ -2,6 +2,7 @@ package install
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -95,17 +96,33 @@ func (w *webhooks) add(name, path string, rules []admissionv1.RuleWithOperations
 	return &w.list[len(w.list)-1]
 }
 
-// namespaces are all but those that must do without the component.
-func (w *webhooks) namespaces() *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+// namespaces are all but those that must do without the component, and of those the
+// ones that the labels say.
+func (w *webhooks) namespaces(labels ...metav1.LabelSelectorRequirement) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: append([]metav1.LabelSelectorRequirement{{
 		Key:      corev1.LabelMetadataName,
 		Operator: metav1.LabelSelectorOpNotIn,
 		Values:   []string{metav1.NamespaceSystem, w.opts.Namespace},
-	}}}
+	}}, labels...)}
 }
 
-// workload adds the two entries of a kind: for objects that name a group, and for
-// those that do not where they have to.
+// A namespace takes part by one of two labels, and a selector has no "or": those that
+// require a group, and those that are enabled and do not.
+func (w *webhooks) requiring() *metav1.LabelSelector {
+	return w.namespaces(in(stowagev1alpha1.RequireGroupLabel, metav1.LabelSelectorOpIn, "true"))
+}
+
+func (w *webhooks) enabled() *metav1.LabelSelector {
+	return w.namespaces(in(stowagev1alpha1.QuotaLabel, metav1.LabelSelectorOpIn, stowagev1alpha1.QuotaEnabled),
+		in(stowagev1alpha1.RequireGroupLabel, metav1.LabelSelectorOpNotIn, "true"))
+}
+
+func in(key string, operator metav1.LabelSelectorOperator, value string) metav1.LabelSelectorRequirement {
+	return metav1.LabelSelectorRequirement{Key: key, Operator: operator, Values: []string{value}}
+}
+
+// workload adds the three entries of a kind: for objects that name a group, for those
+// that do not where they have to, and for parts of others where they need not.
 func (w *webhooks) workload(kind *workload.Kind) {
 	resource := kind.GroupResource().String()
 	rules := workloadRules(kind)
@@ -115,7 +132,27 @@ func (w *webhooks) workload(kind *workload.Kind) {
 	required := w.add("ungrouped."+resource, PathWorkload, rules,
 		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
 		condition("may-charge-more", mayChargeMore(kind)))
-	required.NamespaceSelector.MatchLabels = map[string]string{stowagev1alpha1.RequireGroupLabel: "true"}
+	required.NamespaceSelector = w.requiring()
+	part := w.add("part."+resource, PathWorkload, updates(rules),
+		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
+		condition("has-a-controller", controllers("object")+".size() > 0"),
+		condition("is-no-controllers-doing", byOthers),
+		condition("may-charge-more", mayChargeMore(kind)))
+	part.NamespaceSelector = w.enabled()
+}
+
+// byOthers is the CEL expression of whether a request comes from somebody else than
+// Kubernetes' own controllers, which make parts as their owners say.
+const byOthers = "request.userInfo.username != 'system:kube-controller-manager' &&\n" +
+	"!request.userInfo.?groups.orValue([]).exists(g, g == 'system:serviceaccounts:kube-system')"
+
+// updates are the rules for updates alone.
+func updates(rules []admissionv1.RuleWithOperations) []admissionv1.RuleWithOperations {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		rules[i].Operations = []admissionv1.OperationType{admissionv1.Update}
+	}
+	return rules
 }
 
 // workloadRules are the requests that may make an object of the kind larger,
@@ -163,8 +200,9 @@ func mayChargeMore(kind *workload.Kind) string {
 	return strings.Join(alternatives, " ||\n")
 }
 
-// scale adds the entry of the scale subresources: a Scale has no labels of the
-// workload's, so that whether it has a group is for the component to look up.
+// scale adds the entries of the scale subresources: a Scale has no labels of the
+// workload's, so that whether it has a group is for the component to look up. Only
+// namespaces that take part wait for that.
 func (w *webhooks) scale() {
 	var rules []admissionv1.RuleWithOperations
 	for _, kind := range w.opts.Kinds.All() {
@@ -172,23 +210,26 @@ func (w *webhooks) scale() {
 			rules = append(rules, rule(kind, kind.Resource+"/scale", admissionv1.NamespacedScope, admissionv1.Update))
 		}
 	}
-	w.add("scale", PathScale, rules,
-		condition("scales-up", "object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)"))
+	up := condition("scales-up", "object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)")
+	w.add("scale", PathScale, rules, up).NamespaceSelector = w.enabled()
+	w.add("required.scale", PathScale, rules, up).NamespaceSelector = w.requiring()
 }
 
-// autoscaler adds the entry of HorizontalPodAutoscalers; autoscaling/v1 is
+// autoscaler adds the entries of HorizontalPodAutoscalers; autoscaling/v1 is
 // converted to v2. What they scale is checked when they scale it, so that an
 // autoscaler need not wait for a component that is down.
 func (w *webhooks) autoscaler() {
 	hpa := &workload.Kind{Group: "autoscaling", Version: "v2"}
-	entry := w.add("autoscaler", PathHPA,
-		[]admissionv1.RuleWithOperations{
-			rule(hpa, "horizontalpodautoscalers", admissionv1.NamespacedScope, admissionv1.Create, admissionv1.Update),
-		},
-		condition("may-scale-higher", "request.operation == 'CREATE' ||\n"+
-			"object.spec.maxReplicas > oldObject.spec.maxReplicas ||\n"+
-			"object.spec.scaleTargetRef != oldObject.spec.scaleTargetRef"))
-	entry.FailurePolicy = ptr.To(admissionv1.Ignore)
+	rules := []admissionv1.RuleWithOperations{
+		rule(hpa, "horizontalpodautoscalers", admissionv1.NamespacedScope, admissionv1.Create, admissionv1.Update),
+	}
+	higher := condition("may-scale-higher", "request.operation == 'CREATE' ||\n"+
+		"object.spec.maxReplicas > oldObject.spec.maxReplicas ||\n"+
+		"object.spec.scaleTargetRef != oldObject.spec.scaleTargetRef")
+	entry := w.add("autoscaler", PathHPA, rules, higher)
+	entry.FailurePolicy, entry.NamespaceSelector = ptr.To(admissionv1.Ignore), w.enabled()
+	entry = w.add("required.autoscaler", PathHPA, rules, higher)
+	entry.FailurePolicy, entry.NamespaceSelector = ptr.To(admissionv1.Ignore), w.requiring()
 }
 
 // group adds the entry of the groups themselves.

@@ -23,9 +23,9 @@ type Case struct {
 	decision *report.QuotaCheck
 	// change is that of the workload or, where template.New is given, the creation of
 	// one that the workload makes.
-	change, template Change
-	mayCharge        Answer
-	requester        string
+	change, template     Change
+	takesPart, mayCharge Answer
+	requester            string
 	// grown is the change's growth by whether the group counts surge.
 	grown map[bool]corev1.ResourceList
 }
@@ -94,9 +94,12 @@ func (c *Case) byTemplate(tree *Tree) *report.QuotaCheck {
 }
 
 // checkUse makes a verdict one on who may charge the group, where the requester may not
-// from the workload's namespace.
+// from the workload's namespace. It warns where the namespace may take no part.
 func (c *Case) checkUse(check *report.QuotaCheck, group *Group) {
 	namespace := c.change.New.Namespace
+	if c.takesPart == Unknown {
+		warnOutside(check, namespace)
+	}
 	if c.mayCharge == Yes || Allows(group, namespace) {
 		return
 	}

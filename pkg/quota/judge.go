@@ -20,6 +20,9 @@ type Questions interface {
 	Owner(ctx context.Context, namespace string, ref *metav1.OwnerReference, live bool) (*workload.Workload, error)
 	// RequiresGroup says whether every workload of the namespace needs a group.
 	RequiresGroup(ctx context.Context, namespace string) (bool, error)
+	// TakesPart says whether workloads of the namespace may charge groups, as far as is
+	// known.
+	TakesPart(ctx context.Context, namespace string) (Answer, error)
 	// MayCharge says whether the requester may charge the workload's group, which does
 	// not allow the workload's namespace, as far as is known.
 	MayCharge(ctx context.Context, w *workload.Workload) (Answer, error)
@@ -238,8 +241,15 @@ func (j *Judge) tied(ctx context.Context, e Edit, former bool) (*Case, error) {
 
 // charged is the case of a workload that is charged to its group. Who may charge it is
 // only asked where the workload is new there, or grows.
-func (j *Judge) charged(ctx context.Context, change Change) (_ *Case, err error) {
-	c := &Case{Group: change.New.Group, change: change, mayCharge: Yes, requester: j.Requester}
+func (j *Judge) charged(ctx context.Context, change Change) (*Case, error) {
+	takesPart, err := j.TakesPart(ctx, change.New.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if takesPart == No && (change.ties() || change.grows()) {
+		return decided(refuseOutside(change.New)), nil
+	}
+	c := &Case{Group: change.New.Group, change: change, takesPart: takesPart, mayCharge: Yes, requester: j.Requester}
 	if known := j.Known(c.Group); change.ties() || known == nil || len(c.growth(known)) > 0 {
 		c.mayCharge, err = j.askMayCharge(ctx, change.New)
 	}
@@ -259,6 +269,13 @@ func (j *Judge) template(ctx context.Context, e Edit) (*Case, error) {
 	if check := CheckTemplate(change.New, group); !check.Allowed {
 		return decided(check), nil
 	}
+	takesPart, err := j.TakesPart(ctx, change.New.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if takesPart == No && change.ties() {
+		return decided(refuseOutside(change.New)), nil
+	}
 	made, err := j.Kinds.Made(e.Kind, e.After)
 	if err != nil {
 		return nil, Invalid{fmt.Errorf("%s: %w", e.Kind.Template, err)}
@@ -266,7 +283,7 @@ func (j *Judge) template(ctx context.Context, e Edit) (*Case, error) {
 	if made == nil {
 		return nil, nil
 	}
-	c := &Case{Group: group, change: j.withNodes(Change{New: made}), template: change, requester: j.Requester}
+	c := &Case{Group: group, change: j.withNodes(Change{New: made}), template: change, takesPart: takesPart, requester: j.Requester}
 	c.mayCharge, err = j.askMayCharge(ctx, made)
 	return c, err
 }

@@ -26,7 +26,9 @@ type asked struct {
 	owners map[types.UID]*workload.Workload
 	strict bool
 	charge quota.Answer
-	list   []string
+	// outside is the answer to whether the namespace takes no part.
+	outside quota.Answer
+	list    []string
 }
 
 func (a *asked) note(question string) {
@@ -43,6 +45,11 @@ func (a *asked) Owner(_ context.Context, _ string, ref *metav1.OwnerReference, _
 func (a *asked) RequiresGroup(context.Context, string) (bool, error) {
 	a.note("required")
 	return a.strict, nil
+}
+
+// TakesPart is answered by what was seen, and costs no request.
+func (a *asked) TakesPart(context.Context, string) (quota.Answer, error) {
+	return map[quota.Answer]quota.Answer{quota.No: quota.Yes, quota.Yes: quota.No, quota.Unknown: quota.Unknown}[a.outside], nil
 }
 
 func (a *asked) MayCharge(_ context.Context, w *workload.Workload) (quota.Answer, error) {

@@ -6,6 +6,25 @@ import (
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
+// TakesPart says whether workloads of a namespace of these labels may charge groups. One
+// that demands a group of them takes part by that.
+func TakesPart(labels map[string]string) bool {
+	return labels[stowagev1alpha1.QuotaLabel] == stowagev1alpha1.QuotaEnabled || RequiresGroup(labels)
+}
+
+// refuseOutside refuses what a workload charges from a namespace that takes no part.
+func refuseOutside(w *workload.Workload) *report.QuotaCheck {
+	check := newCheck(w.Group, objectName(w))
+	refuse(check, `namespace %s: takes no part in quota: have an administrator run "kubectl quota enable %s"`, w.Namespace, w.Namespace)
+	return check
+}
+
+// warnOutside warns that it is not known whether the namespace takes part.
+func warnOutside(check *report.QuotaCheck, namespace string) {
+	warn(check, "namespace %s: whether it takes part in quota is not known (label %s=%s): without it, this is refused",
+		namespace, stowagev1alpha1.QuotaLabel, stowagev1alpha1.QuotaEnabled)
+}
+
 // RequiresGroup says whether a namespace of these labels demands that each of its
 // workloads has a group.
 func RequiresGroup(labels map[string]string) bool {

@@ -71,7 +71,7 @@ func TestLive(t *testing.T) {
 
 	l.Create(
 		decode(t, rollout),
-		build.Namespace("nlp-prod", ""),
+		build.Namespace("nlp-prod", "stowage.dev/quota=enabled"),
 		tie(build.Deployment("nlp-prod", "web", 2, build.Pod("nlp-prod", "web").Label("app", "web").Request("cpu=1").Limit("cpu=1")), "nlp"),
 	)
 	l.Create(command.ClusterRole("reader", []string{"", "apps", "batch", stowagev1alpha1.GroupName, "argoproj.io"}, []string{"*"}, "list", "watch")...)

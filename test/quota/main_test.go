@@ -99,6 +99,9 @@ func addNodes(ctx context.Context) error {
 	return nil
 }
 
+// takesPart are the labels of a namespace whose workloads may charge groups.
+var takesPart = map[string]string{stowagev1alpha1.QuotaLabel: stowagev1alpha1.QuotaEnabled}
+
 // world is one test's part of the lab: a namespace, and groups with names of its own.
 type world struct {
 	client.Client // an administrator's
@@ -122,7 +125,7 @@ func newWorldWith(t *testing.T, opts rig.Options) *world {
 	w := &world{t: t, rig: start(t, opts), ns: "t-" + rand.String(6), warnings: &warnings{}}
 	w.rig.Attach(t)
 	w.Client = newClient(t, cluster.RESTConfig(), w.warnings)
-	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns}})
+	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns, Labels: takesPart}})
 	t.Cleanup(w.cleanUp)
 	return w
 }

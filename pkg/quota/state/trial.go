@@ -264,6 +264,18 @@ func (q questions) RequiresGroup(_ context.Context, name string) (bool, error) {
 	return namespace != nil && quota.RequiresGroup(namespace.Labels), nil
 }
 
+// TakesPart implements quota.Questions. A dump may hold no namespaces.
+func (q questions) TakesPart(_ context.Context, name string) (quota.Answer, error) {
+	namespace := q.state.Snapshot.Namespace(name)
+	switch {
+	case namespace == nil:
+		return quota.Unknown, nil
+	case quota.TakesPart(namespace.Labels):
+		return quota.Yes, nil
+	}
+	return quota.No, nil
+}
+
 // MayCharge implements quota.Questions.
 func (q questions) MayCharge(ctx context.Context, w *workload.Workload) (quota.Answer, error) {
 	if q.requester.MayCharge == nil || q.groups.Group(w.Group) == nil {

@@ -148,7 +148,8 @@ func TestTrialAsksForRights(t *testing.T) {
 		"no answer":     {asks(quota.Unknown, lost), false, 0, lost},
 	} {
 		t.Run(name, func(t *testing.T) {
-			trial := newState(counted("a", "", "limits.cpu=4", "").Allow("elsewhere").Obj()).Try(state.Requester{Name: "you", MayCharge: test.mayCharge})
+			takesPart := build.Namespace("ns", stowagev1alpha1.QuotaLabel+"="+stowagev1alpha1.QuotaEnabled)
+			trial := newState(takesPart, counted("a", "", "limits.cpu=4", "").Allow("elsewhere").Obj()).Try(state.Requester{Name: "you", MayCharge: test.mayCharge})
 			check, err := trial.Edit(t.Context(), edit(t, "deployments.apps", deployment("web", 1)))
 			if !errors.Is(err, test.err) {
 				t.Fatalf("expected error %v, found %v", test.err, err)
@@ -174,6 +175,30 @@ func TestTrialUnreadable(t *testing.T) {
 	_, err := newState(counted("a", "", "pods=1", "").Obj()).Try(state.Requester{}).Edit(t.Context(), edit(t, "rollouts.argoproj.io", tie(broken, "a")))
 	if err == nil || !strings.HasPrefix(err.Error(), `Rollout "ocr": `) {
 		t.Errorf("expected an error that names the object, found %v", err)
+	}
+}
+
+// TestTrialTakesPart asks the snapshot's namespaces, of which a dump may have none.
+func TestTrialTakesPart(t *testing.T) {
+	for name, test := range map[string]struct {
+		namespaces []snapshot.Object
+		refused    bool
+		warnings   int
+	}{
+		"takes part":       {[]snapshot.Object{build.Namespace("ns", "stowage.dev/quota=enabled")}, false, 0},
+		"requires a group": {[]snapshot.Object{build.Namespace("ns", "stowage.dev/require-biz-group=true")}, false, 0},
+		"takes no part":    {[]snapshot.Object{build.Namespace("ns", "")}, true, 0},
+		"unknown":          {nil, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			trial := newState(append(test.namespaces, counted("a", "", "limits.cpu=4", "").Allow("ns").Obj())...).Try(state.Requester{})
+			check, err := trial.Edit(t.Context(), edit(t, "deployments.apps", deployment("web", 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "refused", test.refused, !check.Allowed)
+			equal(t, "the number of warnings", test.warnings, len(check.Warnings))
+		})
 	}
 }
 

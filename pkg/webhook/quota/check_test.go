@@ -51,9 +51,10 @@ func TestCheckSaysTheSame(t *testing.T) {
 		counted(t, c, group)
 	}
 	count(t, c, "full", quota.Seen{Self: list("limits.cpu", "10")})
-	create(t, c, newNamespace("free", nil))
+	create(t, c, newNamespace("free", takesPart))
 	create(t, c, newNamespace("strict", map[string]string{stowagev1alpha1.RequireGroupLabel: "true"}))
-	create(t, c, newNamespace("other", nil))
+	create(t, c, newNamespace("other", takesPart))
+	create(t, c, newNamespace("outside", nil))
 	cases := sameCases(t, c)
 	letReadAll(t, c, "jane")
 	d := newDecider(c, Options{Authorize: true})
@@ -216,6 +217,7 @@ func sameCases(t *testing.T, c client.Client) map[string]sameCase {
 	strict := create(t, c, paused(newDeployment("strict", "web", "nlp", 2, "1")))
 	plain := create(t, c, paused(newDeployment("strict", "plain", "", 2, "1")))
 	elsewhere := create(t, c, paused(newDeployment("other", "web", "nlp", 2, "1")))
+	outside := create(t, c, paused(newDeployment("outside", "web", "nlp", 2, "1")))
 	set, strictSet := create(t, c, newSet(t, c, web)), create(t, c, newSet(t, c, strict))
 	cron := create(t, c, newCronJob("free", "cron", "nlp", "nlp", "1"))
 	otherCron := create(t, c, newCronJob("other", "cron", "nlp", "nlp", "1"))
@@ -237,6 +239,7 @@ func sameCases(t *testing.T, c client.Client) map[string]sameCase {
 		}
 	}
 	const (
+		enable   = `namespace outside: takes no part in quota: have an administrator run "kubectl quota enable outside"`
 		use      = `group nlp: you may not charge it from namespace other`
 		forged   = "metadata.ownerReferences: only the controller of "
 		part     = "is part of deployment.apps/web, which charges group nlp for it"
@@ -274,6 +277,12 @@ func sameCases(t *testing.T, c client.Client) map[string]sameCase {
 		"let go without a label it needs":   {replicaSets, strictSet, edited(strictSet, letGo("", 2)), 0, required, ""},
 		"left behind":                       {replicaSets, left, edited(left, letGo("", 2)), 0, "", ""},
 		"left behind, and grows":            {replicaSets, left, edited(left, letGo("", 3)), 0, required, ""},
+		"outside":                           {deployments, nil, newDeployment("outside", "new", "nlp", 1, "1"), 0, enable, ""},
+		"outside, untied":                   {deployments, nil, newDeployment("outside", "new", "", 1, "1"), 0, "", ""},
+		"grows outside":                     {deployments, outside, edited(outside, replicas(3)), 0, enable, ""},
+		"shrinks outside":                   {deployments, outside, edited(outside, replicas(1)), 0, "", ""},
+		"scaled outside":                    {deployments, outside, nil, 3, enable, ""},
+		"template outside":                  {cronJobs, nil, newCronJob("outside", "new", "nlp", "nlp", "1"), 0, enable, ""},
 		"template":                          {cronJobs, nil, newCronJob("free", "new", "nlp", "nlp", "1"), 0, "", ""},
 		"template without a label":          {cronJobs, nil, newCronJob("free", "new", "nlp", "", "1"), 0, "spec.jobTemplate.metadata.labels: must name the group", ""},
 		"template of no group":              {cronJobs, nil, newCronJob("free", "new", "speech", "speech", "1"), 0, `there is no group "speech"`, ""},

@@ -62,6 +62,11 @@ func newClient(t *testing.T, endpoint install.Endpoint) client.WithWatch {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defaults := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
+	enable := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, stowagev1alpha1.QuotaLabel, stowagev1alpha1.QuotaEnabled)
+	if err := c.Patch(t.Context(), defaults, client.RawPatch(types.MergePatchType, enable)); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 

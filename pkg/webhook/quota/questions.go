@@ -63,16 +63,28 @@ func (q questions) Owner(ctx context.Context, namespace string, ref *metav1.Owne
 }
 
 // RequiresGroup implements quota.Questions.
-func (q questions) RequiresGroup(ctx context.Context, name string) (bool, error) {
+func (q questions) RequiresGroup(ctx context.Context, namespace string) (bool, error) {
+	labels, err := q.namespaceLabels(ctx, namespace)
+	return quota.RequiresGroup(labels), err
+}
+
+// TakesPart implements quota.Questions.
+func (q questions) TakesPart(ctx context.Context, namespace string) (quota.Answer, error) {
+	labels, err := q.namespaceLabels(ctx, namespace)
+	return answer(quota.TakesPart(labels)), err
+}
+
+// namespaceLabels are a namespace's labels; none where it is not there.
+func (d *decider) namespaceLabels(ctx context.Context, name string) (map[string]string, error) {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	key := client.ObjectKey{Name: name}
-	if q.cache.Get(ctx, key, namespace) != nil { // not started, or the namespace is new
-		if err := q.live.Get(ctx, key, namespace); client.IgnoreNotFound(err) != nil {
-			return false, fmt.Errorf("namespace %s: %w", name, err)
+	if d.cache.Get(ctx, key, namespace) != nil { // not started, or the namespace is new
+		if err := d.live.Get(ctx, key, namespace); client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("namespace %s: %w", name, err)
 		}
 	}
-	return quota.RequiresGroup(namespace.Labels), nil
+	return namespace.Labels, nil
 }
 
 // MayCharge implements quota.Questions.

@@ -128,6 +128,9 @@ func (w *warnings) String() string {
 	return strings.Join(w.texts, "\n")
 }
 
+// takesPart are the labels of a namespace whose workloads may charge groups.
+var takesPart = map[string]string{stowagev1alpha1.QuotaLabel: stowagev1alpha1.QuotaEnabled}
+
 func newNamespace(name string, labels map[string]string) *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 }
@@ -453,7 +456,7 @@ func testAuthorization(t *testing.T, c client.Client) {
 	group.Spec.Allow = &stowagev1alpha1.Allow{Namespaces: []string{"nlp-*"}}
 	create(t, c, group)
 	for _, name := range []string{"nlp-a", "other"} {
-		create(t, c, newNamespace(name, nil))
+		create(t, c, newNamespace(name, takesPart))
 		create(t, c, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: "app"}})
 		create(t, c, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: "edit"},

@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/test/lab"
 	"github.com/stowage-dev/stowage/test/quota/rig"
@@ -112,7 +113,9 @@ func connectTest(t *testing.T) []kubernetes.Interface {
 
 func createNamespace(t *testing.T) {
 	t.Helper()
-	if err := cluster.CreateAll(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+	if err := cluster.CreateAll(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: namespace, Labels: map[string]string{stowagev1alpha1.QuotaLabel: stowagev1alpha1.QuotaEnabled},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func(ctx context.Context) (bool, error) {

@@ -12,7 +12,12 @@ const (
 )
 
 const (
+	// QuotaLabel is QuotaEnabled on a namespace that takes part: whose workloads may
+	// charge groups.
+	QuotaLabel   = GroupName + "/quota"
+	QuotaEnabled = "enabled"
 	// RequireGroupLabel is "true" on a namespace in which every workload needs a group.
+	// It takes part by that too.
 	RequireGroupLabel = GroupName + "/require-biz-group"
 	// DeleteWithWorkloadsAnnotation is "true" on a group that may be deleted while
 	// workloads charge it.
