@@ -56,11 +56,16 @@ func modelOf(name corev1.ResourceName, models workload.Models) string {
 }
 
 // withDefaultRequests is pod with requests where there are only limits, as the
-// API server sets them on a pod and not on a template.
+// API server sets them on a pod and not on a template, and with amounts that can be
+// counted.
 func withDefaultRequests(pod *corev1.Pod) *corev1.Pod {
 	out := *pod
 	out.Spec.Containers = defaultRequests(pod.Spec.Containers)
 	out.Spec.InitContainers = defaultRequests(pod.Spec.InitContainers)
+	out.Spec.Overhead = countable(pod.Spec.Overhead)
+	if all := pod.Spec.Resources; all != nil {
+		out.Spec.Resources = &corev1.ResourceRequirements{Requests: countable(all.Requests), Limits: countable(all.Limits)}
+	}
 	return &out
 }
 
@@ -68,6 +73,7 @@ func defaultRequests(containers []corev1.Container) []corev1.Container {
 	out := slices.Clone(containers)
 	for i := range out {
 		resources := &out[i].Resources
+		resources.Requests, resources.Limits = countable(resources.Requests), countable(resources.Limits)
 		if len(resources.Limits) == 0 {
 			continue
 		}

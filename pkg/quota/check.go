@@ -89,6 +89,10 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 			break
 		}
 	}
+	if problem := absurdOf(c.New); problem != "" && (c.ties() || len(growth) > 0) {
+		refuse(check, "%s", problem)
+		return check
+	}
 	check.Warnings = append(check.Warnings, partsOfBytes(c.New)...)
 	for _, line := range c.newlyUnset(group, growth) {
 		refuse(check, "group %s: %s", group.Name, line)
@@ -209,22 +213,6 @@ func (c Change) largestFit(group *Group, key corev1.ResourceName) *int64 {
 	}
 	fit := max(0, quotient(room, each))
 	return &fit
-}
-
-// quotient is how many times b goes into a, for b > 0.
-func quotient(a, b resource.Quantity) int64 {
-	fits := func(n int64) bool {
-		product := times(b, n)
-		return product.Cmp(a) <= 0
-	}
-	n := int64(a.AsApproximateFloat64() / b.AsApproximateFloat64())
-	for n > 0 && !fits(n) {
-		n--
-	}
-	for fits(n + 1) {
-		n++
-	}
-	return n
 }
 
 func newCheck(group, object string) *report.QuotaCheck {

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"math/big"
 	"path"
 	"slices"
 	"strconv"
@@ -23,9 +24,9 @@ import (
 func GroupGrowth(old, group *Group) corev1.ResourceList {
 	var before corev1.ResourceList
 	if old != nil {
-		before = CanonicalList(old.Spec.Hard)
+		before = countable(CanonicalList(old.Spec.Hard))
 	}
-	return Increase(before, CanonicalList(group.Spec.Hard))
+	return Increase(before, countable(CanonicalList(group.Spec.Hard)))
 }
 
 // CheckCreate judges a new group: a valid spec, a parent that exists, every key of
@@ -51,7 +52,7 @@ func (t *Tree) CheckUpdate(old, group *Group) *report.QuotaCheck {
 		}
 	}
 	for _, key := range Keys(group.Spec.Hard) {
-		if used, hard := group.Status.Used[key], group.Spec.Hard[key]; used.Cmp(hard) > 0 {
+		if used, hard := group.Status.Used[key], group.Spec.Hard[key]; !tooLong(hard) && used.Cmp(hard) > 0 {
 			amounts := Amounts(key, hard, used)
 			warn(check, "group %s: %s: %s is below the %s in use: nothing in it or below it grows until it fits", group.Name, key, amounts[0], amounts[1])
 		}
@@ -216,7 +217,7 @@ func pointless(group *Group) []string {
 		if base == "" {
 			continue
 		}
-		if of, total := group.Spec.Hard[key], group.Spec.Hard[base]; of.Cmp(total) > 0 {
+		if of, total := group.Spec.Hard[key], group.Spec.Hard[base]; !tooLong(of) && !tooLong(total) && of.Cmp(total) > 0 {
 			amounts := Amounts(key, of, total)
 			warnings = append(warnings, fmt.Sprintf("spec.hard[%s]: %s is above %s (%s), which counts the same use: it never limits anything", key, amounts[0], base, amounts[1]))
 		}
@@ -237,8 +238,8 @@ func fractions(hard corev1.ResourceList) []string {
 
 // fractional says whether a quantity is no whole number.
 func fractional(quantity resource.Quantity) bool {
-	whole := resource.NewQuantity(quantity.Value(), quantity.Format)
-	return quantity.Cmp(*whole) != 0
+	const unit = 1_000_000_000
+	return !tooLong(quantity) && new(big.Int).Rem(nano(quantity), big.NewInt(unit)).Sign() != 0
 }
 
 // aboutFraction says of a quantity of bytes, which is no whole number, what it means.

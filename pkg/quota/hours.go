@@ -111,26 +111,26 @@ func charge(group *Group, runs []Run, from, to time.Time) {
 		}
 		used := group.Status.SelfUsed[key].DeepCopy()
 		used.Add(hours(runs, uncash(Canonical(key)), from, to))
-		group.Status.SelfUsed[key] = used
+		group.Status.SelfUsed[key] = writable(used)
 	}
 }
 
 // hours is the sum over runs of the amount of key times the hours between from
 // and to, to a billionth.
 func hours(runs []Run, key corev1.ResourceName, from, to time.Time) resource.Quantity {
-	var sum, part big.Int // thousandths of the unit x microseconds
+	var sum, part big.Int // billionths of the unit x microseconds
 	for _, run := range runs {
 		amount, ok := run.Charge[key]
 		if !ok {
 			continue
 		}
-		part.Mul(big.NewInt(amount.MilliValue()), big.NewInt(overlap(run, from, to).Microseconds()))
+		part.Mul(nano(amount), big.NewInt(overlap(run, from, to).Microseconds()))
 		sum.Add(&sum, &part)
 	}
 	if sum.Sign() == 0 {
 		return resource.Quantity{}
 	}
-	const perHour = 3_600_000_000 * 1000 / 1_000_000_000 // so many of them are a billionth of a unit-hour
+	const perHour = 3_600_000_000 // so many of them are a billionth of a unit-hour
 	sum.Div(sum.Add(&sum, big.NewInt(perHour/2)), big.NewInt(perHour))
 	return resource.MustParse(sum.String() + "n")
 }

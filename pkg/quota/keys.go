@@ -112,17 +112,13 @@ func validateModel(model string) error {
 	return nil
 }
 
-// most bounds every quantity: an exa of anything (bytes of memory, cores,
-// core-hours) is a mistake or an attack.
-var most = resource.MustParse("1e18")
-
 // validateQuantity says what is wrong with a hard quantity, without naming its key.
 func validateQuantity(key corev1.ResourceName, quantity resource.Quantity) error {
 	switch {
 	case quantity.Sign() < 0:
 		return fmt.Errorf("%s is negative: expected 0 or more", quantity.String())
-	case quantity.Cmp(most) > 0:
-		return fmt.Errorf("%s is absurd: expected at most %s", quantity.String(), most.String())
+	case exceedsMost(quantity):
+		return absurd(quantity)
 	case IsCash(key):
 		return nil
 	}
@@ -133,6 +129,11 @@ func validateQuantity(key corev1.ResourceName, quantity resource.Quantity) error
 		}
 	}
 	return nil
+}
+
+// absurd says that quantity is above the bound of all.
+func absurd(quantity resource.Quantity) error {
+	return fmt.Errorf("%s is absurd: expected at most %s", quantity.String(), most.String())
 }
 
 // parentOf returns the key whose use counts key's too: the longest other key of
