@@ -65,8 +65,8 @@ func (c *Case) By(tree *Tree) Check {
 		return Check{QuotaCheck: c.byTemplate(tree)}
 	}
 	group := tree.Group(c.Group)
-	if group == nil {
-		return Check{QuotaCheck: tree.checkMissing(c.change)}
+	if closed(group) {
+		return Check{QuotaCheck: tree.checkClosed(c.change)}
 	}
 	growth := c.growth(group)
 	check := tree.checkGroup(c.change, group, growth)
@@ -83,7 +83,7 @@ func (c *Case) byTemplate(tree *Tree) *report.QuotaCheck {
 	group := tree.Group(c.Group)
 	check := tree.CheckWorkload(c.change)
 	check.Object = objectName(c.template.New)
-	if group == nil && c.template.ties() {
+	if closed(group) && c.template.ties() {
 		return check
 	}
 	Warn(check, "one "+c.change.New.Kind.Kind+" of it does not fit now: ")

@@ -59,8 +59,8 @@ func (t *Tree) CheckWorkload(c Change) *report.QuotaCheck {
 		return LetBy(c.New)
 	}
 	group := t.Group(c.New.Group)
-	if group == nil {
-		return t.checkMissing(c)
+	if closed(group) {
+		return t.checkClosed(c)
 	}
 	return t.checkGroup(c, group, c.Growth(group))
 }
@@ -70,14 +70,26 @@ func LetBy(w *workload.Workload) *report.QuotaCheck {
 	return newCheck(w.Group, objectName(w))
 }
 
-// checkMissing judges the change of a workload whose group is not there: it may stay
-// and shrink.
-func (t *Tree) checkMissing(c Change) *report.QuotaCheck {
+// closed says whether a group takes nothing new: it is not there (nil), or goes once
+// its finalizers are done.
+func closed(group *Group) bool { return group == nil || group.DeletionTimestamp != nil }
+
+// checkClosed judges the change of a workload whose group is closed: it may stay and
+// shrink.
+func (t *Tree) checkClosed(c Change) *report.QuotaCheck {
 	check := LetBy(c.New)
 	if c.ties() || c.grows() {
-		refuse(check, "label %s: there is no group %q%s", stowagev1alpha1.GroupLabel, c.New.Group, nearest.DidYouMean(c.New.Group, t.Names()))
+		refuse(check, "label %s: %s", stowagev1alpha1.GroupLabel, t.whyClosed(c.New.Group))
 	}
 	return check
+}
+
+// whyClosed says why the group of that name takes nothing new.
+func (t *Tree) whyClosed(name string) string {
+	if t.Group(name) != nil {
+		return fmt.Sprintf("group %q is being deleted, and takes nothing new: name another group", name)
+	}
+	return fmt.Sprintf("there is no group %q%s", name, nearest.DidYouMean(name, t.Names()))
 }
 
 // checkGroup judges the change of a workload by what its group has left for growth.

@@ -16,7 +16,6 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
-	"github.com/stowage-dev/stowage/pkg/nearest"
 )
 
 // GroupGrowth is by how much a group's change makes what it takes of its parent
@@ -141,14 +140,13 @@ func (t *Tree) checkSpec(old, group *Group) *report.QuotaCheck {
 	if group.Spec.ParentBizGroup == "" || group.Spec.ParentBizGroup == group.Name {
 		return check
 	}
-	parent := t.Group(group.Spec.ParentBizGroup)
-	if parent == nil {
-		if old == nil {
-			refuse(check, "spec.parentBizGroup: there is no group %q%s", group.Spec.ParentBizGroup, nearest.DidYouMean(group.Spec.ParentBizGroup, t.Names()))
+	parent, hard, growth := t.Group(group.Spec.ParentBizGroup), CanonicalList(group.Spec.Hard), GroupGrowth(old, group)
+	if closed(parent) {
+		if old == nil || parent != nil && len(growth) > 0 {
+			refuse(check, "spec.parentBizGroup: %s", t.whyClosed(group.Spec.ParentBizGroup))
 		}
 		return check
 	}
-	hard, growth := CanonicalList(group.Spec.Hard), GroupGrowth(old, group)
 	for _, key := range Keys(parent.Spec.Hard) {
 		if _, ok := hard[Canonical(key)]; !ok {
 			refuse(check, "spec.hard: lacks %s, which its parent %s has: give every key of the parent", key, parent.Name)

@@ -17,7 +17,7 @@ func TestTakesPart(t *testing.T) {
 		{"stowage.dev/quota", "disabled"}:          false,
 		{"stowage.dev/require-biz-group", "true"}:  true,
 		{"stowage.dev/require-biz-group", "false"}: false,
-		{"team", "nlp"}: false,
+		{"team", "nlp"}:                            false,
 	} {
 		if got := quota.TakesPart(map[string]string{labels[0]: labels[1]}); got != want {
 			t.Errorf("%v: %t, want %t", labels, got, want)

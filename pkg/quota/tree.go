@@ -99,7 +99,7 @@ func (t *Tree) idlest(group *Group, key corev1.ResourceName) (name string, left 
 	}
 	for _, sibling := range t.children[group.Spec.ParentBizGroup] {
 		own, ok := spelled(sibling, key)
-		if !ok || sibling.Name == group.Name || !Counted(sibling) {
+		if !ok || sibling.Name == group.Name || closed(sibling) || !Counted(sibling) {
 			continue
 		}
 		idle := Left(sibling, own)
