@@ -38,6 +38,18 @@ func BenchmarkCheckWorkload(b *testing.B) {
 			}
 		}
 	})
+	b.Run("deep", func(b *testing.B) { // as the webhook judges: by the group and those above it
+		line := []*quota.Group{newGroup("nlp", "level-0", list(manyKeys()...))}
+		for i := range 6 {
+			line = append(line, newGroup("level-"+strconv.Itoa(i), "level-"+strconv.Itoa(i+1), list(manyKeys()...)))
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if !quota.NewTree(line).CheckWorkload(quota.Change{New: w}).Allowed {
+				b.Fatal("refused")
+			}
+		}
+	})
 	b.Run("refused", func(b *testing.B) {
 		large := scaled(w, 100_000)
 		b.ReportAllocs()

@@ -120,6 +120,7 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 			t.checkKey(check, group, key, needs, func() *int64 { return c.largestFit(group, key) })
 		}
 	}
+	t.checkAncestors(check, group, growth)
 	return check
 }
 
@@ -171,10 +172,8 @@ func (t *Tree) exceed(check *report.QuotaCheck, group *Group, exceeded report.Qu
 	if exceeded.LargestFit != nil {
 		line += fmt.Sprintf("; largest that fits: %s", count(*exceeded.LargestFit, "replica"))
 	}
-	if name, left := t.idlest(group, key); name != "" {
-		exceeded.Idle = &report.QuotaIdle{Group: name, Left: left}
-		line += fmt.Sprintf("; sibling %s has %s idle", name, Amount(key, left))
-	}
+	exceeded.Parent, exceeded.Idle = idle(t.groups[group.Spec.ParentBizGroup], key), t.idlest(group, key)
+	line += remedies(exceeded)
 	check.Exceeded = append(check.Exceeded, exceeded)
 	refuse(check, "%s", line)
 }

@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,7 +34,7 @@ func scaled(w *workload.Workload, replicas int64) *workload.Workload {
 func TestCheckWorkload(t *testing.T) {
 	tree := func() *quota.Tree {
 		return quota.NewTree([]*quota.Group{
-			newGroup("ai", "", list("limits.cpu", "100")),
+			withUsed(newGroup("ai", "", list("limits.cpu", "100")), list("limits.cpu", "100")),
 			withUsed(newGroup("nlp", "ai", list("limits.cpu", "10")), list("limits.cpu", "4")),
 			withUsed(newGroup("vision", "ai", list("limits.cpu", "40")), list("limits.cpu", "20")),
 			withUsed(newGroup("speech", "ai", list("limits.cpu", "40")), list("limits.cpu", "25")),
@@ -370,5 +371,72 @@ func TestFractionsOfBytesAreWarnedOf(t *testing.T) {
 	want := []string{`container main: memory: 500m is 0.5 bytes, as "m" is a thousandth: 500Mi is 500 mebibytes`}
 	if diff := cmp.Diff(want, check.Warnings); diff != "" || !check.Allowed {
 		t.Errorf("allowed %t; warnings: -want +got:\n%s", check.Allowed, diff)
+	}
+}
+
+func TestAncestors(t *testing.T) {
+	group := func(name, parent, hard, used string) *quota.Group {
+		return withUsed(newGroup(name, parent, list("limits.cpu", hard, "pods", "100")), list("limits.cpu", used, "pods", "1"))
+	}
+	tree := func(rootUsed, aiUsed, nlpUsed string) *quota.Tree {
+		return quota.NewTree([]*quota.Group{
+			group("root", "", "20", rootUsed), group("ai", "root", "20", aiUsed), group("nlp", "ai", "10", nlpUsed), group("vision", "ai", "10", "8"),
+		})
+	}
+	cores := func(replicas int64) *workload.Workload { return deployment(t, "nlp", replicas, pod(list("cpu", "1"))) }
+	const rootIsOver = "group root: limits.cpu: 30 of 20 used: nothing below it grows until it fits"
+	tests := map[string]struct {
+		tree     *quota.Tree
+		old, new *workload.Workload
+		want     []string
+	}{
+		"all fit":                    {tree: tree("20", "20", "4"), new: cores(2)},
+		"the root is over":           {tree: tree("30", "20", "4"), new: cores(2), want: []string{rootIsOver}},
+		"all above are over":         {tree: tree("30", "21", "4"), new: cores(2), want: []string{"group ai: limits.cpu: 21 of 20 used: nothing below it grows until it fits", rootIsOver}},
+		"over by little":             {tree: tree("20010m", "20", "4"), new: cores(2), want: []string{"group root: limits.cpu: 20.01 of 20 used: nothing below it grows until it fits"}},
+		"unchanged":                  {tree: tree("30", "20", "4"), old: cores(2), new: cores(2)},
+		"shrinks":                    {tree: tree("30", "20", "4"), old: cores(2), new: cores(1)},
+		"what is over does not grow": {tree: tree("30", "20", "4"), new: deployment(t, "nlp", 1, pod(list("cpu", "0")))},
+		"nor does it fit": {tree: tree("30", "20", "4"), new: cores(7), want: []string{
+			"group nlp: limits.cpu: needs 7, 6 of 10 left (short 1); largest that fits: 6 replicas; sibling vision has 2 idle", rootIsOver,
+		}},
+		"the parent has some left": {tree: tree("20", "18", "4"), new: cores(8), want: []string{
+			"group nlp: limits.cpu: needs 8, 6 of 10 left (short 2); largest that fits: 6 replicas; parent ai has 2 left",
+		}},
+		"the parent and a sibling have enough": {tree: tree("20", "18", "4"), new: cores(10), want: []string{
+			"group nlp: limits.cpu: needs 10, 6 of 10 left (short 4); largest that fits: 6 replicas; parent ai has 2 left; sibling vision has 2 idle",
+		}},
+		"both have too little": {tree: tree("20", "18", "4"), new: cores(11), want: []string{
+			"group nlp: limits.cpu: needs 11, 6 of 10 left (short 5); largest that fits: 6 replicas; parent ai has 2 left",
+		}},
+	}
+	for name, test := range tests {
+		check := test.tree.CheckWorkload(quota.Change{Old: test.old, New: test.new})
+		if diff := cmp.Diff(test.want, check.Reasons, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+		if len(check.Exceeded) != len(check.Reasons) {
+			t.Errorf("%s: %d reasons for want of %d keys", name, len(check.Reasons), len(check.Exceeded))
+		}
+	}
+}
+
+func TestAncestorsInACircle(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{newGroup("a", "b", nil), newGroup("b", "a", nil), newGroup("c", "a", nil)})
+	var names []string
+	for _, group := range tree.Ancestors(tree.Group("c")) {
+		names = append(names, group.Name)
+	}
+	if !slices.Equal(names, []string{"a", "b"}) {
+		t.Errorf("ancestors of c: %q", names)
+	}
+}
+
+// TestHoursOfAncestorsStopNobody: hours that its own pods overran are its own.
+func TestHoursOfAncestorsStopNobody(t *testing.T) {
+	root := withUsed(newGroup("root", "", list("limits.cpu", "20", "cash/limits.cpu", "100")), list("cash/limits.cpu", "101"))
+	tree := quota.NewTree([]*quota.Group{root, newGroup("nlp", "root", list("limits.cpu", "10", "cash/limits.cpu", "50"))})
+	if check := tree.CheckWorkload(quota.Change{New: deployment(t, "nlp", 1, pod(list("cpu", "1")))}); !check.Allowed {
+		t.Errorf("refused: %q", check.Reasons)
 	}
 }

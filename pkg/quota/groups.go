@@ -154,11 +154,19 @@ func (t *Tree) checkSpec(old, group *Group) *report.QuotaCheck {
 			t.checkKey(check, parent, key, needs, func() *int64 { return nil })
 		}
 	}
+	for _, ancestor := range t.Ancestors(parent) { // of which the group takes nothing
+		for _, key := range overgrown(ancestor, growth) {
+			warn(check, "%s", stopped(ancestor, key))
+		}
+	}
 	return check
 }
 
 // GroupResource names groups in a ledger.
 const GroupResource = stowagev1alpha1.BizGroupResourceQuotaResource + "." + stowagev1alpha1.GroupName
+
+// GroupSingular is how kubectl names one group's resource.
+const GroupSingular = "bizgroupresourcequota." + stowagev1alpha1.GroupName
 
 // ReferenceTo names a group in a ledger.
 func ReferenceTo(group *Group) stowagev1alpha1.ObjectReference {
@@ -166,7 +174,7 @@ func ReferenceTo(group *Group) stowagev1alpha1.ObjectReference {
 }
 
 func groupName(group *Group) string {
-	return "bizgroupresourcequota." + stowagev1alpha1.GroupName + "/" + group.Name
+	return GroupSingular + "/" + group.Name
 }
 
 // Validate says what is wrong with a group's spec by itself, a line a field.

@@ -17,6 +17,8 @@ func TestCheckCreate(t *testing.T) {
 		withUsed(newGroup("ai", "", list("limits.cpu", "10", "cash/limits.cpu", "100")), list("limits.cpu", "4", "cash/limits.cpu", "30")),
 		newGroup("vision", "ai", list("limits.cpu", "8", "cash/limits.cpu", "1")),
 		newGroup("short", "", list("cpu", "10")),
+		withUsed(newGroup("over", "", list("limits.cpu", "20")), list("limits.cpu", "30")),
+		newGroup("below-over", "over", list("limits.cpu", "20")),
 	})
 	tests := map[string]struct {
 		parent         string
@@ -38,6 +40,7 @@ func TestCheckCreate(t *testing.T) {
 		"no such parent":            {parent: "ia", hard: list("limits.cpu", "1"), reasons: []string{`spec.parentBizGroup: there is no group "ia"; did you mean "ai"?`}},
 		"its own parent":            {parent: "new", hard: list("limits.cpu", "1"), reasons: []string{"spec.parentBizGroup: a group cannot be its own parent; leave it empty for a root"}},
 		"bytes in thousandths":      {hard: list("limits.cpu", "500m", "requests.memory", "500m"), warns: []string{`spec.hard[requests.memory]: 500m is 0.5 bytes, as "m" is a thousandth: 500Mi is 500 mebibytes`}},
+		"below one that is over":    {parent: "below-over", hard: list("limits.cpu", "1"), warns: []string{"group over: limits.cpu: 30 of 20 used: nothing below it grows until it fits"}},
 		"a model above all models":  {hard: list("limits.cpu", "10", "limits.cpu.A4", "100"), warns: []string{"spec.hard[limits.cpu.A4]: 100 is above limits.cpu (10), which counts the same use: it never limits anything"}},
 		"a model of as much as all": {hard: list("limits.cpu", "10", "limits.cpu.A4", "10")},
 		"a model and nothing else":  {hard: list("limits.cpu.A4", "10")},

@@ -91,25 +91,6 @@ func Left(group *Group, key corev1.ResourceName) resource.Quantity {
 	return minus(group.Spec.Hard[key], group.Status.Used[key])
 }
 
-// idlest is the sibling of group that has most of key left, if any has some. Roots
-// are no siblings: nothing can be moved between them.
-func (t *Tree) idlest(group *Group, key corev1.ResourceName) (name string, left resource.Quantity) {
-	if group.Spec.ParentBizGroup == "" {
-		return "", left
-	}
-	for _, sibling := range t.children[group.Spec.ParentBizGroup] {
-		own, ok := spelled(sibling, key)
-		if !ok || sibling.Name == group.Name || closed(sibling) || !Counted(sibling) {
-			continue
-		}
-		idle := Left(sibling, own)
-		if order := idle.Cmp(left); idle.Sign() > 0 && (order > 0 || order == 0 && sibling.Name < name) {
-			name, left = sibling.Name, idle
-		}
-	}
-	return name, left
-}
-
 // spelled is key as the group's hard has it: "cpu" for "requests.cpu".
 func spelled(group *Group, key corev1.ResourceName) (corev1.ResourceName, bool) {
 	for own := range group.Spec.Hard {

@@ -1,14 +1,17 @@
 package quota
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
 // print writes the verdicts.
@@ -52,9 +55,31 @@ func writeCheck(out io.Writer, check *report.QuotaCheck, theme print.Theme, widt
 	for _, reason := range check.Reasons {
 		fmt.Fprintln(&b, print.Hang("  - ", print.Escape(reason), width, "    "))
 	}
+	for _, line := range users(check) {
+		fmt.Fprintln(&b, theme.Faint(print.Hang("    ", print.Escape(line), width, "      ")))
+	}
 	for _, warning := range check.Warnings {
 		fmt.Fprintln(&b, theme.Warn(print.Hang("  ! ", print.Escape(warning), width, "    ")))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// users says of each key that is short what uses most of it.
+func users(check *report.QuotaCheck) []string {
+	var lines []string
+	for _, exceeded := range check.Exceeded {
+		var most []string
+		for _, user := range exceeded.Users {
+			name := user.Object
+			if group, ok := strings.CutPrefix(name, groupSingular+"/"); ok {
+				name = "group " + group
+			}
+			most = append(most, name+" "+quota.Amount(corev1.ResourceName(exceeded.Key), user.Uses))
+		}
+		if len(most) > 0 {
+			lines = append(lines, fmt.Sprintf("largest users of %s in group %s: %s", exceeded.Key, cmp.Or(exceeded.Group, check.Group), strings.Join(most, ", ")))
+		}
+	}
+	return lines
 }

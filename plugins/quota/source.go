@@ -19,7 +19,7 @@ import (
 const groupResource = quota.GroupResource
 
 // groupSingular is how kubectl names one group's resource.
-const groupSingular = "bizgroupresourcequota." + stowagev1alpha1.GroupName
+const groupSingular = quota.GroupSingular
 
 // sourceFlags choose the snapshot, and what counts as a workload.
 type sourceFlags struct {

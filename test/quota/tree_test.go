@@ -204,3 +204,24 @@ func (w *world) condition(name, kind string, want bool) {
 		w.t.Fatalf("group %s: conditions %+v, want %s=%t", name, got.Conditions, kind, want)
 	}
 }
+
+// What is above a group and over its hard stops what grows, and nothing else.
+func TestAncestorsOverStopGrowth(t *testing.T) {
+	w := newWorld(t)
+	root := w.group("root", "", hard{"limits.cpu": "20"})
+	ai := w.group("ai", root, hard{"limits.cpu": "20"})
+	nlp := w.group("nlp", ai, hard{"limits.cpu": "10"})
+	web := w.deployment("web", nlp, 4, cpu("1"))
+	w.create(web)
+	w.admitted(w.set(root, "limits.cpu", "5"))
+	stopped := "group " + root + ": limits.cpu: 20 of 5 used: nothing below it grows until it fits"
+	if !w.eventually(func(ctx context.Context) (bool, error) { // each manager sees for itself
+		text, _ := refusal(w.Create(ctx, w.deployment("second", nlp, 1, cpu("1"))))
+		return text == stopped, nil
+	}) {
+		t.Error("a creation below a group that is over was not refused by its name")
+	}
+	w.refused(update(w, web, func(d *deployment) { *d.Spec.Replicas = 5 }), stopped)
+	w.admitted(update(w, web, func(d *deployment) { d.Annotations = map[string]string{"note": "same"} }))
+	w.admitted(update(w, web, func(d *deployment) { *d.Spec.Replicas = 2 }))
+}

@@ -269,7 +269,7 @@ func limit(d *deployment, quantity string) {
 
 func TestMovingBetweenGroups(t *testing.T) {
 	w := newWorld(t)
-	ai := w.group("ai", "", hard{"limits.cpu": "20"})
+	ai := w.group("ai", "", hard{"limits.cpu": "15"})
 	nlp := w.group("nlp", ai, hard{"limits.cpu": "10"})
 	vision := w.group("vision", ai, hard{"limits.cpu": "5"})
 	web := w.deployment("web", nlp, 6, cpu("1"))

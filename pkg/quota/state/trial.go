@@ -68,7 +68,7 @@ func (t *Trial) DeleteGroup(name string) *report.QuotaCheck {
 // difference.
 func (t *Trial) admitGroup(check *report.QuotaCheck, old, group *quota.Group) *report.QuotaCheck {
 	if !check.Allowed {
-		return check
+		return t.state.nameUsers(check)
 	}
 	if group == nil {
 		t.groups.Remove(old.Name)
@@ -159,7 +159,7 @@ func (t *Trial) Edit(ctx context.Context, e Edit) (*report.QuotaCheck, error) {
 		check = c.By(t.groups).QuotaCheck
 	}
 	if !check.Allowed {
-		return check, nil
+		return t.state.nameUsers(check), nil
 	}
 	return check, t.admit(ctx, e, change)
 }

@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,5 +214,22 @@ func TestTrialRequiresGroups(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			equal(t, "refused", test.refused, verdict(t, newState(test.objects...).Try(state.Requester{}), edit(t, "deployments.apps", free)) != "")
 		})
+	}
+}
+
+func TestLargestUsersAreNamed(t *testing.T) {
+	s := newState(counted("a", "", "cpu=30", "cpu=30").Obj(), counted("b", "a", "cpu=6", "").Obj(), counted("c", "a", "cpu=0", "").Obj(),
+		deployment("small", 4), deployment("large", 12), deployment("other", 8))
+	check, err := s.Try(state.Requester{Name: "you"}).Edit(t.Context(), edit(t, "deployments.apps", deployment("new", 1)))
+	if err != nil || len(check.Exceeded) != 1 {
+		t.Fatalf("%+v, %v; want one key exceeded", check, err)
+	}
+	var got []string
+	for _, user := range check.Exceeded[0].Users {
+		got = append(got, user.Object+" "+user.Uses.String())
+	}
+	want := []string{"ns/deployment.apps/large 12", "ns/deployment.apps/other 8", "bizgroupresourcequota.stowage.dev/b 6"}
+	if !slices.Equal(got, want) {
+		t.Errorf("users %q, want %q", got, want)
 	}
 }

@@ -49,8 +49,15 @@ func (g *groups) remove(group *quota.Group) {
 	}
 }
 
+// above are the group's ancestors, its parent first.
+func (g *groups) above(group *quota.Group) []*quota.Group {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.tree.Ancestors(group)
+}
+
 // around returns a tree with what a refusal of the named group's may tell of: its
-// siblings or, where group is nil, all groups that there are. group takes the place
+// ancestors and siblings or, where group is nil, all groups that there are. group takes the place
 // of what is known under that name.
 func (g *groups) around(name string, group *quota.Group) *quota.Tree {
 	g.mu.RLock()
@@ -63,8 +70,8 @@ func (g *groups) around(name string, group *quota.Group) *quota.Tree {
 		tree.Remove(name)
 		return tree
 	}
-	for _, sibling := range g.tree.Children(group.Spec.ParentBizGroup) {
-		tree.Put(sibling)
+	for _, other := range append(g.tree.Ancestors(group), g.tree.Children(group.Spec.ParentBizGroup)...) {
+		tree.Put(other)
 	}
 	tree.Put(group)
 	return tree

@@ -96,10 +96,7 @@ func (l *ledger) charge(ctx context.Context, group string, subject subject, judg
 // judgeLive judges by the live state of the named group, and writes nothing.
 func (l *ledger) judgeLive(ctx context.Context, name string, judge judge) (*report.QuotaCheck, error) {
 	for backoff := retries(); ; {
-		group, err := l.read(ctx, name)
-		if err == nil && group != nil && !quota.Counted(group) {
-			err = errNotCounted
-		}
+		group, err := l.readToJudge(ctx, name)
 		if err == nil {
 			check, _ := judge(l.groups.around(name, group))
 			return check, nil
@@ -278,11 +275,27 @@ func (l *ledger) state(ctx context.Context, name string, live bool) (*quota.Grou
 		}
 		return nil, errStale
 	}
+	return l.readToJudge(ctx, name)
+}
+
+// readToJudge reads the group live; nil where it does not exist. Those of its ancestors
+// that are over their hard, and so refuse for what was seen earlier, are read anew too.
+func (l *ledger) readToJudge(ctx context.Context, name string) (*quota.Group, error) {
 	group, err := l.read(ctx, name)
-	if err == nil && group != nil && !quota.Counted(group) {
+	if group == nil || err != nil {
+		return nil, err
+	}
+	if !quota.Counted(group) {
 		return nil, errNotCounted
 	}
-	return group, err
+	for _, ancestor := range l.groups.above(group) {
+		if len(quota.Overcommitted(ancestor)) > 0 {
+			if _, err := l.read(ctx, ancestor.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return group, nil
 }
 
 // read reads the group live; nil where it does not exist.
@@ -310,6 +323,10 @@ func (l *ledger) seen(group *quota.Group) {
 // changes, and says whether one was refused. Only where that is an answer (live) are
 // its reasons made in full. group is nil where there is none.
 func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, live bool) (refused bool) {
+	var above []*quota.Group
+	if group != nil {
+		above = l.groups.above(group)
+	}
 	for _, r := range batch {
 		r.waits = false
 		if r.stands(group) { // written by an attempt whose outcome was unknown
@@ -318,7 +335,7 @@ func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, l
 			}
 			continue
 		}
-		tree := quota.NewTree(nil)
+		tree := quota.NewTree(above)
 		if group != nil {
 			tree.Put(group)
 		}

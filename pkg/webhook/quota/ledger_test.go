@@ -256,6 +256,30 @@ func TestLedgerRefusesByLiveState(t *testing.T) {
 	}
 }
 
+// What is above a group is looked at as last seen, and again where that refuses.
+func TestLedgerRefusesBelowWhatIsOver(t *testing.T) {
+	c := newClient(t, install.Endpoint{})
+	root := counted(t, c, newGroup("root", "", list("limits.cpu", "20")))
+	l := newLedger(newGroups(), c, c.Status(), newMeters())
+	for _, group := range []*quota.Group{root, counted(t, c, newGroup("mid", "root", list("limits.cpu", "20"))), counted(t, c, newGroup("nlp", "mid", list("limits.cpu", "10")))} {
+		l.groups.put(group)
+	}
+	l.groups.put(count(t, c, "root", quota.Seen{Children: list("limits.cpu", "30")}))
+	w := pod("nlp", "4")
+	check, err := reserve(inTime(t), l, w)
+	if want := "group root: limits.cpu: 30 of 20 used: nothing below it grows until it fits"; err != nil || quota.Text(check) != want {
+		t.Fatalf("%+v, %v; want %s", check, err, want)
+	}
+	check, err = l.judgeLive(inTime(t), "nlp", creation(w, w.UID))
+	if err != nil || check.Allowed {
+		t.Fatalf("tried: %+v, %v; want a refusal", check, err)
+	}
+	count(t, c, "root", quota.Seen{Children: list("limits.cpu", "20")}) // which the ledger was not told
+	if check, err = reserve(inTime(t), l, w); err != nil || !check.Allowed {
+		t.Fatalf("once it fits: %+v, %v; want it allowed", check, err)
+	}
+}
+
 // A request may be asked about twice, when the object changes under it: what was
 // reserved the first time is no reason for a refusal once the controller has seen it.
 func TestLedgerWaitsForEarlierChanges(t *testing.T) {

@@ -39,8 +39,11 @@ type QuotaCheckList struct {
 	Items []QuotaCheck `json:"items"`
 }
 
-// QuotaExceeded is one key that has not enough left.
+// QuotaExceeded is one key of a group, or of one above it, that has not enough left.
 type QuotaExceeded struct {
+	// Group is the ancestor whose key it is, which is over its hard; absent where the
+	// key is that of the group charged.
+	Group string `json:"group,omitempty"`
 	// Key is the key of the group's hard.
 	Key string `json:"key"`
 	// Needs is by how much the object grows, Left what the group has left of Hard
@@ -55,6 +58,18 @@ type QuotaExceeded struct {
 	LargestFit *int64 `json:"largestFit,omitempty"`
 	// Idle is the sibling group that has most of this key left, if any has some.
 	Idle *QuotaIdle `json:"idle,omitempty"`
+	// Parent is the group's parent, if it has some of this key left.
+	Parent *QuotaIdle `json:"parent,omitempty"`
+	// Users are what uses most of the key, the largest first, as far as is known.
+	Users []QuotaUser `json:"users,omitempty"`
+}
+
+// QuotaUser is what uses some of a group's key.
+type QuotaUser struct {
+	// Object is a workload ("nlp/deployment.apps/web"), or a child, which takes its hard
+	// ("bizgroupresourcequota.stowage.dev/vision").
+	Object string            `json:"object"`
+	Uses   resource.Quantity `json:"uses"`
 }
 
 // QuotaIdle is what a group has left of one key.
@@ -79,8 +94,14 @@ type QuotaTreeItem struct {
 	// Namespace is a ResourceQuota's; empty for a group.
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
-	Parent    string `json:"parent,omitempty"`
-	// Depth is 0 for the topmost items shown.
+	// DisplayName is what people call the group, of any script; empty for its name.
+	DisplayName string `json:"displayName,omitempty"`
+	Parent      string `json:"parent,omitempty"`
+	// Broken says why the group hangs on no root: its parent is missing, or it is its
+	// own ancestor. Empty for a group that does.
+	Broken string `json:"broken,omitempty"`
+	// Depth is how many groups are above it, up to the one that was asked for, those
+	// that were left out of the report included.
 	Depth int `json:"depth"`
 	// Keys has an entry for each key of the group's hard, sorted by key.
 	Keys []QuotaTreeKey `json:"keys"`
@@ -125,6 +146,8 @@ type QuotaVerify struct {
 	Groups int `json:"groups"`
 	// Items has an entry for each key of a group that has drifted.
 	Items []QuotaDrift `json:"items"`
+	// Warnings say in one line each which groups hang on no root.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // QuotaDrift is a key whose ledger differs from what is there.
