@@ -69,7 +69,7 @@ func stopped(group *Group, key corev1.ResourceName) string {
 // idle is what a group has left of a key in any spelling; nil for none, or where it is
 // not known.
 func idle(group *Group, key corev1.ResourceName) *report.QuotaIdle {
-	if group == nil || closed(group) || !Counted(group) {
+	if closed(group) || !Counted(group) {
 		return nil
 	}
 	own, ok := spelled(group, key)

@@ -106,6 +106,9 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 		return check
 	}
 	check.Warnings = append(check.Warnings, partsOfBytes(c.New)...)
+	if len(group.Spec.Hard) == 0 && (c.ties() || len(growth) > 0) {
+		warn(check, "group %s: lists no key: it is a folder, which limits nothing; name a group below it", group.Name)
+	}
 	for _, line := range c.newlyUnset(group, growth) {
 		refuse(check, "group %s: %s", group.Name, line)
 	}

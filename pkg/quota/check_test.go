@@ -440,3 +440,19 @@ func TestHoursOfAncestorsStopNobody(t *testing.T) {
 		t.Errorf("refused: %q", check.Reasons)
 	}
 }
+
+func TestFoldersLimitNothingAndSaySo(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{newGroup("org", "", nil), newGroup("nlp", "org", list("limits.cpu", "10"))})
+	w := deployment(t, "org", 100, pod(nil))
+	check := tree.CheckWorkload(quota.Change{New: w})
+	want := []string{"group org: lists no key: it is a folder, which limits nothing; name a group below it"}
+	if diff := cmp.Diff(want, check.Warnings); diff != "" || !check.Allowed {
+		t.Errorf("allowed %t; warnings: -want +got:\n%s", check.Allowed, diff)
+	}
+	if check := tree.CheckWorkload(quota.Change{Old: w, New: w}); len(check.Warnings) > 0 {
+		t.Errorf("unchanged: warned %q", check.Warnings)
+	}
+	if check := tree.CheckWorkload(quota.Change{New: deployment(t, "nlp", 11, pod(list("cpu", "1")))}); check.Allowed {
+		t.Error("a folder above lets grow what its group does not")
+	}
+}

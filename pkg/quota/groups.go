@@ -184,9 +184,6 @@ func Validate(group *Group) []string {
 	if group.Name != "" && group.Spec.ParentBizGroup == group.Name {
 		problem("spec.parentBizGroup: a group cannot be its own parent; leave it empty for a root")
 	}
-	if len(group.Spec.Hard) == 0 {
-		problem("spec.hard: must have at least one key, such as limits.cpu")
-	}
 	seen := map[corev1.ResourceName]corev1.ResourceName{}
 	for _, key := range Keys(group.Spec.Hard) {
 		if err := validateKey(key); err != nil {

@@ -18,6 +18,7 @@ func TestCheckCreate(t *testing.T) {
 		newGroup("vision", "ai", list("limits.cpu", "8", "cash/limits.cpu", "1")),
 		newGroup("short", "", list("cpu", "10")),
 		withUsed(newGroup("over", "", list("limits.cpu", "20")), list("limits.cpu", "30")),
+		newGroup("folder", "", nil),
 		newGroup("below-over", "over", list("limits.cpu", "20")),
 	})
 	tests := map[string]struct {
@@ -41,6 +42,10 @@ func TestCheckCreate(t *testing.T) {
 		"its own parent":            {parent: "new", hard: list("limits.cpu", "1"), reasons: []string{"spec.parentBizGroup: a group cannot be its own parent; leave it empty for a root"}},
 		"bytes in thousandths":      {hard: list("limits.cpu", "500m", "requests.memory", "500m"), warns: []string{`spec.hard[requests.memory]: 500m is 0.5 bytes, as "m" is a thousandth: 500Mi is 500 mebibytes`}},
 		"below one that is over":    {parent: "below-over", hard: list("limits.cpu", "1"), warns: []string{"group over: limits.cpu: 30 of 20 used: nothing below it grows until it fits"}},
+		"a folder":                  {},
+		"below a folder":            {parent: "folder", hard: list("limits.cpu", "1000")},
+		"a folder below one":        {parent: "folder"},
+		"a folder below keys":       {parent: "short", reasons: []string{"spec.hard: lacks cpu, which its parent short has: give every key of the parent"}},
 		"a model above all models":  {hard: list("limits.cpu", "10", "limits.cpu.A4", "100"), warns: []string{"spec.hard[limits.cpu.A4]: 100 is above limits.cpu (10), which counts the same use: it never limits anything"}},
 		"a model of as much as all": {hard: list("limits.cpu", "10", "limits.cpu.A4", "10")},
 		"a model and nothing else":  {hard: list("limits.cpu.A4", "10")},
@@ -208,7 +213,6 @@ func TestValidate(t *testing.T) {
 			Refill: &stowagev1alpha1.Refill{Schedule: "0 0 * * 1", TimeZone: "Asia/Shanghai"},
 			Allow:  &stowagev1alpha1.Allow{Namespaces: []string{"nlp-*"}},
 		}},
-		"no hard":              {want: []string{"spec.hard: must have at least one key, such as limits.cpu"}},
 		"an unknown key":       {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limit.cpu", "1")}, want: []string{`did you mean "limits.cpu"?`}},
 		"another unknown key":  {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("request.memory", "1")}, want: []string{`did you mean "requests.memory"?`}},
 		"an unknown cash key":  {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cash/limit.cpu", "1")}, want: []string{`did you mean "cash/limits.cpu"?`}},

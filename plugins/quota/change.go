@@ -172,7 +172,7 @@ func hardPatch(old, group *quota.Group) ([]byte, error) {
 	return json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": old.UID},
 		{"op": "test", "path": "/metadata/generation", "value": old.Generation},
-		{"op": "replace", "path": "/spec/hard", "value": group.Spec.Hard},
+		{"op": "add", "path": "/spec/hard", "value": group.Spec.Hard}, // replaces what is there,
 	})
 }
 

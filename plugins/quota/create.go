@@ -19,7 +19,8 @@ const (
 		Create a business group. What it takes of its parent is shown and judged first,
 		as the admission webhook will, and then asked about.
 
-		A child needs every key that its parent has.`
+		A child needs every key that its parent has. Without --hard, the group is a folder:
+		it limits nothing, and holds other groups.`
 
 	createExamples = `
 		# A root
@@ -45,7 +46,7 @@ type createOptions struct {
 func newCreateCommand(env cli.Env) *cobra.Command {
 	o := &createOptions{changeOptions: changeOptions{Env: env, output: cli.NewOutputFlags()}}
 	cmd := &cobra.Command{
-		Use:                   "create NAME --hard KEY=QUANTITY,... [--parent NAME]",
+		Use:                   "create NAME [--hard KEY=QUANTITY,...] [--parent NAME]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Create a group, with a preview and the webhook's checks",
 		Long:                  templates.LongDesc(createLong),

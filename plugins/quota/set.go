@@ -76,6 +76,9 @@ func (o *setOptions) Run(ctx context.Context) error {
 	}
 	group := old.DeepCopy()
 	setType(group)
+	if group.Spec.Hard == nil { // a folder
+		group.Spec.Hard = corev1.ResourceList{}
+	}
 	for _, edit := range o.edits {
 		if err := editHard(group.Spec.Hard, edit); err != nil {
 			return err

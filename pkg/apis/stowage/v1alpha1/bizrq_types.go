@@ -55,11 +55,11 @@ type BizGroupResourceQuotaSpec struct {
 	// Hard is the most that the group and its children may use, by key: a compute
 	// key of ResourceQuota ("limits.cpu", "requests.nvidia.com/gpu", "pods"), that
 	// key with a hardware model ("limits.cpu.A4"), or "cash/" and either, in the
-	// resource's unit x hours.
-	// +required
-	// +kubebuilder:validation:MinProperties=1
+	// resource's unit x hours. Without any, the group is a folder: it limits nothing, and
+	// holds other groups.
+	// +optional
 	// +kubebuilder:validation:MaxProperties=256
-	Hard corev1.ResourceList `json:"hard"`
+	Hard corev1.ResourceList `json:"hard,omitempty"`
 
 	// Refill starts the group's own used cash again at 0.
 	// +optional
