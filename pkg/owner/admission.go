@@ -1,14 +1,14 @@
 package owner
 
 import (
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // admit gives a new pod what the API server does: its defaults, and what the admission
@@ -20,7 +20,7 @@ func (m *Maker) admit(pod *corev1.Pod) {
 
 // mutate is admit up to where webhooks are called.
 func (m *Maker) mutate(pod *corev1.Pod) {
-	m.limitRanges(pod)
+	workload.ApplyLimitRanges(&pod.Spec, m.limits[pod.Namespace])
 	m.defaults(pod)
 	m.priority(pod)
 	defaultTolerations(pod)
@@ -158,41 +158,4 @@ func requireLabels(selector *metav1.LabelSelector, keys []string, operator metav
 			selector.MatchExpressions = append(selector.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: operator, Values: []string{value}})
 		}
 	}
-}
-
-// limitRanges gives containers the namespace's default requests and limits, as the
-// LimitRanger plugin does, before the API's own defaults.
-func (m *Maker) limitRanges(pod *corev1.Pod) {
-	for _, limits := range m.limits[pod.Namespace] {
-		for _, item := range limits.Spec.Limits {
-			if item.Type != corev1.LimitTypeContainer {
-				continue
-			}
-			for i := range pod.Spec.InitContainers {
-				defaultResources(&pod.Spec.InitContainers[i].Resources, item)
-			}
-			for i := range pod.Spec.Containers {
-				defaultResources(&pod.Spec.Containers[i].Resources, item)
-			}
-		}
-	}
-}
-
-func defaultResources(resources *corev1.ResourceRequirements, item corev1.LimitRangeItem) {
-	explicit := maps.Clone(resources.Limits)
-	resources.Limits = withDefaults(resources.Limits, item.Default)
-	requests := maps.Clone(resources.Requests)
-	if requests == nil {
-		requests = corev1.ResourceList{}
-	}
-	for name, quantity := range explicit { // A limit of its own is the request too.
-		if _, ok := requests[name]; !ok {
-			requests[name] = quantity
-		}
-	}
-	resources.Requests = withDefaults(requests, item.DefaultRequest)
-}
-
-func withDefaults(list, defaults map[corev1.ResourceName]resource.Quantity) corev1.ResourceList {
-	return withEntries(defaults, list)
 }

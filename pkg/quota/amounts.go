@@ -31,6 +31,31 @@ func addTimes(a, b corev1.ResourceList, n int64) {
 	}
 }
 
+// raise raises a, in place, to b by key where b is more.
+func raise(a, b corev1.ResourceList) {
+	for key, quantity := range b {
+		if had, ok := a[key]; !ok || quantity.Cmp(had) > 0 {
+			a[key] = quantity.DeepCopy()
+		}
+	}
+}
+
+// reduce takes n times b from a in place, and leaves out what nothing is left of.
+func reduce(a, b corev1.ResourceList, n int64) {
+	for key, quantity := range b {
+		had, ok := a[key]
+		if !ok || n <= 0 {
+			continue
+		}
+		left := minus(had, times(quantity, n))
+		if left.Sign() <= 0 {
+			delete(a, key)
+			continue
+		}
+		a[key] = left
+	}
+}
+
 // times is n quantities.
 func times(quantity resource.Quantity, n int64) resource.Quantity {
 	product := quantity.DeepCopy()

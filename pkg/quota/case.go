@@ -26,6 +26,9 @@ type Case struct {
 	change, template     Change
 	takesPart, mayCharge Answer
 	requester            string
+	// counted says that the change is not to be judged, only counted; labels, that what
+	// the workload makes must name its group too.
+	counted, labels bool
 	// grown is the change's growth by whether the group counts surge.
 	grown map[bool]corev1.ResourceList
 }
@@ -66,10 +69,19 @@ func (c *Case) By(tree *Tree) Check {
 	}
 	group := tree.Group(c.Group)
 	if closed(group) {
+		if c.counted {
+			return Check{QuotaCheck: LetBy(c.change.New)}
+		}
 		return Check{QuotaCheck: tree.checkClosed(c.change)}
 	}
 	growth := c.growth(group)
+	if c.counted {
+		return Check{QuotaCheck: LetBy(c.change.New), Growth: growth}
+	}
 	check := tree.checkGroup(c.change, group, growth)
+	if c.labels {
+		checkLabels(check, c.change, len(growth) > 0)
+	}
 	if c.change.ties() || len(growth) > 0 {
 		c.checkUse(check, group)
 	}

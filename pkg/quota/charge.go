@@ -16,27 +16,38 @@ import (
 // PodCharge is what one pod charges, by canonical key: for each resource what the
 // scheduler counts (init containers, sidecars, overhead and pod-level resources
 // included) under "requests." and, for the resources that can be overcommitted,
-// "limits."; each also with the model that the workload names for it; and one of
-// "pods". A pod being resized charges the larger of what it has and what it wants.
+// "limits."; each also with the model that the pod's labels name for it or, where they
+// name none, models does; and one of "pods". A pod being resized charges the larger of
+// what it has and what it wants.
 func PodCharge(pod *corev1.Pod, models workload.Models) corev1.ResourceList {
+	return withModels(amountsOf(pod), workload.ModelsOf(pod.Labels).Or(models))
+}
+
+// amountsOf is what the pod charges, those keys with a model left out.
+func amountsOf(pod *corev1.Pod) corev1.ResourceList {
 	pod = withDefaultRequests(pod)
-	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{
-		UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true,
-	})
-	limits := resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{})
+	opts := resourcehelper.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true}
+	requests, limits := resourcehelper.PodRequests(pod, opts), resourcehelper.PodLimits(pod, opts)
 	maps.DeleteFunc(limits, func(name corev1.ResourceName, _ resource.Quantity) bool { return !slices.Contains(native, name) })
 
-	charge := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(1, resource.DecimalSI)}
-	for prefix, amounts := range map[string]corev1.ResourceList{requestsPrefix: requests, limitsPrefix: limits} {
-		for name, quantity := range amounts {
-			if quantity.Sign() <= 0 { // nothing gives quota back
-				continue
+	amounts := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(1, resource.DecimalSI)}
+	for prefix, list := range map[string]corev1.ResourceList{requestsPrefix: requests, limitsPrefix: limits} {
+		for name, quantity := range list {
+			if quantity.Sign() > 0 { // nothing gives quota back
+				amounts[corev1.ResourceName(prefix)+name] = quantity
 			}
-			key := corev1.ResourceName(prefix) + name
-			add(charge, corev1.ResourceList{key: quantity})
-			if model := modelOf(name, models); model != "" { // which may be the name of another resource
-				add(charge, corev1.ResourceList{key + "." + corev1.ResourceName(model): quantity})
-			}
+		}
+	}
+	return amounts
+}
+
+// withModels is amounts with what is of a model under its model's key too.
+func withModels(amounts corev1.ResourceList, models workload.Models) corev1.ResourceList {
+	charge := amounts.DeepCopy()
+	for key, quantity := range amounts {
+		_, name, _ := strings.Cut(string(key), ".")                           // after "requests." or "limits."
+		if model := modelOf(corev1.ResourceName(name), models); model != "" { // which may be the name of another resource
+			add(charge, corev1.ResourceList{key + "." + corev1.ResourceName(model): quantity})
 		}
 	}
 	return charge
@@ -90,58 +101,96 @@ type Options struct {
 	Surge bool
 	// Nodes are the cluster's, for workloads with a pod on each eligible node.
 	Nodes []*corev1.Node
+	// Made is what stands of what the workload has made.
+	Made []Part
+	// Defaults are what the API server will add to the pods of its templates.
+	Defaults workload.Defaults
 }
 
-// Charge is what a workload charges, by canonical key: the sum over its pod sets
-// of the number of pods times a pod's charge. Suspended and finished ones charge
-// nothing.
+// Charge is what a workload charges, by canonical key: by key the larger of what it
+// declares and what lives. It declares, of each pod set, the number of pods times what
+// one of them charges at most, by the template or by what stands of the set; nothing
+// while it is suspended, or finished. What lives is the sum of its pods, those being
+// deleted included, less those that a rolling update may add where they are not
+// charged.
+//
+// So a template that becomes smaller frees what it charged when its pods are gone, not
+// before: until then its controller may make more of the old ones (a partition, a
+// paused or stuck rollout, OnDelete). And a pod that its workload has adopted, or that
+// takes long to end, is charged as long as it runs.
 func Charge(w *workload.Workload, opts Options) corev1.ResourceList {
-	charge := corev1.ResourceList{}
-	if w == nil || w.Suspended || w.Finished {
-		return charge
+	declared := corev1.ResourceList{}
+	if w == nil {
+		return declared
 	}
-	for _, set := range w.PodSets {
-		if pods := podsOf(set, opts); pods > 0 {
-			addTimes(charge, PodCharge(podOf(set.Template), w.Models), pods)
+	lives := lives(w, opts.Made)
+	if w.Suspended || w.Finished {
+		return lives
+	}
+	for i, price := range prices(w, opts) {
+		pods, surge := podsOf(&w.PodSets[i], opts.Nodes)
+		if opts.Surge {
+			pods += surge
+		} else {
+			reduce(lives, price, min(pods, surge)) // an update has no more new pods than there are to be
+		}
+		if pods > 0 {
+			addTimes(declared, price, pods)
 		}
 	}
-	return charge
+	raise(declared, lives)
+	return declared
 }
 
-// podsOf is the number of pods that a set is charged for.
-func podsOf(set workload.PodSet, opts Options) int64 {
-	pods, surge := set.Replicas, set.Surge
-	if set.PerNode {
-		pods = 0
-		for _, node := range opts.Nodes {
-			if workload.Eligible(set.Template, node) {
-				pods++
-			}
-		}
-		surge = min(surge+(pods*set.SurgePercent+99)/100, pods) // one on a node
+// podsOf is the number of pods that a set declares, and how many more a rolling update
+// may run.
+func podsOf(set *workload.PodSet, nodes []*corev1.Node) (pods, surge int64) {
+	if !set.PerNode {
+		return set.Replicas, set.Surge
 	}
-	if opts.Surge {
-		pods += surge
+	for _, node := range nodes {
+		if workload.Eligible(set.Template, node) {
+			pods++
+		}
+	}
+	return pods, min(set.Surge+(pods*set.SurgePercent+99)/100, pods) // one on a node
+}
+
+// podsOfSets are a pod of each of the workload's sets, as it will be admitted; one that is
+// a pod itself is as it is.
+func podsOfSets(w *workload.Workload, defaults workload.Defaults) []*corev1.Pod {
+	pods := make([]*corev1.Pod, len(w.PodSets))
+	for i := range w.PodSets {
+		pods[i] = podOf(&w.PodSets[i])
+		if !w.PodSets[i].IsPod {
+			pods[i] = defaults.Pod(pods[i])
+		}
 	}
 	return pods
 }
 
-func podOf(template *corev1.PodTemplateSpec) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+// podOf is a pod of the set, or the pod that it is.
+func podOf(set *workload.PodSet) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: set.Template.ObjectMeta, Spec: set.Template.Spec}
+	if set.Status != nil {
+		pod.Status = *set.Status
+	}
+	return pod
 }
 
 // computeResources are those that every container must give a limit or request
 // for, where a quota limits them: ResourceQuota's rule.
 var computeResources = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}
 
-// unset names what the workload's containers leave out although hard limits it,
-// a line a key: "must specify limits.cpu for: main".
-func unset(w *workload.Workload, hard corev1.ResourceList) []string {
+// unset names what the workload's containers leave out although hard limits it and no
+// default gives it, a line a key: "must specify limits.cpu for: main".
+func unset(w *workload.Workload, hard corev1.ResourceList, defaults workload.Defaults) []string {
 	var lines []string
-	for _, key := range limitedKeys(w.Models, hard) {
+	pods := podsOfSets(w, defaults)
+	for _, key := range limitedKeys(w, hard) {
 		var containers []string
-		for _, set := range w.PodSets {
-			containers = append(containers, lacking(set.Template.Spec, key)...)
+		for _, pod := range pods {
+			containers = append(containers, lacking(pod.Spec, key)...)
 		}
 		if len(containers) > 0 {
 			slices.Sort(containers)
@@ -152,20 +201,24 @@ func unset(w *workload.Workload, hard corev1.ResourceList) []string {
 }
 
 // limitedKeys are the base keys of compute resources that hard limits for a
-// workload of these models, by the key itself, its model's, or either's cash.
-func limitedKeys(models workload.Models, hard corev1.ResourceList) []corev1.ResourceName {
+// workload, by the key itself, its models', or any one's cash.
+func limitedKeys(w *workload.Workload, hard corev1.ResourceList) []corev1.ResourceName {
 	limited := CanonicalList(hard)
 	var keys []corev1.ResourceName
 	for _, prefix := range []string{limitsPrefix, requestsPrefix} {
 		for _, name := range computeResources {
 			base := corev1.ResourceName(prefix) + name
-			for _, key := range []corev1.ResourceName{base, base + "." + corev1.ResourceName(modelOf(name, models))} {
+			keyed := []corev1.ResourceName{base}
+			for _, set := range w.PodSets {
+				models := workload.ModelsOf(set.Template.Labels).Or(w.Models)
+				keyed = append(keyed, base+"."+corev1.ResourceName(modelOf(name, models)))
+			}
+			if slices.ContainsFunc(keyed, func(key corev1.ResourceName) bool {
 				_, now := limited[key]
 				_, hours := limited[cashKey(key)]
-				if now || hours {
-					keys = append(keys, base)
-					break
-				}
+				return now || hours
+			}) {
+				keys = append(keys, base)
 			}
 		}
 	}

@@ -20,18 +20,31 @@ type Change struct {
 	Old, New *workload.Workload
 	// Nodes are the cluster's, for workloads with a pod on each eligible node.
 	Nodes []*corev1.Node
+	// Made is what stands of what the workload has made.
+	Made []Part
+	// Defaults are what the API server will add to the pods of its templates.
+	Defaults workload.Defaults
 }
 
 // Growth is by how much the change makes the workload's charge of the group grow,
 // by canonical key: the new charge where the workload was not the group's before,
 // else the difference. Keys that do not grow are left out.
 func (c Change) Growth(group *Group) corev1.ResourceList {
-	opts := c.options(group)
-	return Increase(c.before(group, opts), Charge(c.New, opts))
+	opts := c.options(countsSurge(group))
+	return Increase(c.before(group, opts), c.after(opts))
 }
 
-func (c Change) options(group *Group) Options {
-	return Options{Surge: countsSurge(group), Nodes: c.Nodes}
+func (c Change) options(surge bool) Options {
+	return Options{Surge: surge, Nodes: c.Nodes, Made: c.Made, Defaults: c.Defaults}
+}
+
+// after is what the workload charges after the change. Where its controller then makes
+// pods of older templates too, the one that the change replaces is such a template.
+func (c Change) after(opts Options) corev1.ResourceList {
+	if c.New.Older && c.Old != nil {
+		opts.Made = slices.Concat(opts.Made, templates(c.Old, c.Defaults))
+	}
+	return Charge(c.New, opts)
 }
 
 // countsSurge says whether the group is charged for what rolling updates may add.
@@ -146,11 +159,11 @@ func partsOfBytes(w *workload.Workload) []string {
 // newlyUnset names what the change's workload leaves out although the group limits
 // it, unless it left that out before and does not grow.
 func (c Change) newlyUnset(group *Group, growth corev1.ResourceList) []string {
-	lines := unset(c.New, group.Spec.Hard)
+	lines := unset(c.New, group.Spec.Hard, c.Defaults)
 	if c.ties() || len(growth) > 0 {
 		return lines
 	}
-	before := unset(c.Old, group.Spec.Hard)
+	before := unset(c.Old, group.Spec.Hard, c.Defaults)
 	return slices.DeleteFunc(lines, func(line string) bool { return slices.Contains(before, line) })
 }
 
@@ -212,12 +225,11 @@ func (c Change) largestFit(group *Group, key corev1.ResourceName) *int64 {
 	if _, single := c.New.Kind.ReplicasPath(); !single || len(c.New.PodSets) != 1 || c.New.PodSets[0].PerNode {
 		return nil
 	}
-	opts := c.options(group)
-	set := c.New.PodSets[0]
-	if opts.Surge && set.Surge > 0 {
+	opts := c.options(countsSurge(group))
+	if opts.Surge && c.New.PodSets[0].Surge > 0 {
 		return nil
 	}
-	each := PodCharge(podOf(set.Template), c.New.Models)[Canonical(key)]
+	each := prices(c.New, opts)[0][Canonical(key)]
 	if each.Sign() <= 0 {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -20,13 +21,19 @@ type Index struct {
 	groups  map[string]map[types.UID]*entry
 	made    map[types.UID]map[types.UID]*entry // by their controller
 	nodes   map[string]*corev1.Node
+	limits  map[string]map[string]*corev1.LimitRange // by namespace and name
+	classes map[string]*nodev1.RuntimeClass
 }
 
 // entry is one object and its charges, computed when first asked for.
 type entry struct {
 	*workload.Workload
 	charges map[bool]corev1.ResourceList // by whether surge counts
+	amounts corev1.ResourceList          // of a pod
 }
+
+// deepest is how many makers of makers are looked for: more are a circle.
+const deepest = 8
 
 // NewIndex returns an empty index of workloads of these kinds.
 func NewIndex(kinds *workload.Kinds) *Index {
@@ -36,6 +43,8 @@ func NewIndex(kinds *workload.Kinds) *Index {
 		groups:  map[string]map[types.UID]*entry{},
 		made:    map[types.UID]map[types.UID]*entry{},
 		nodes:   map[string]*corev1.Node{},
+		limits:  map[string]map[string]*corev1.LimitRange{},
+		classes: map[string]*nodev1.RuntimeClass{},
 	}
 }
 
@@ -44,6 +53,7 @@ func (ix *Index) Put(w *workload.Workload) (old *workload.Workload) {
 	old = ix.Remove(w.UID)
 	e := &entry{Workload: w, charges: map[bool]corev1.ResourceList{}}
 	ix.objects[w.UID] = e
+	ix.recountMakers(e)
 	if w.Owner != nil {
 		insert(ix.made, w.Owner.UID, e)
 	}
@@ -73,6 +83,7 @@ func (ix *Index) Remove(uid types.UID) *workload.Workload {
 	if e == nil {
 		return nil
 	}
+	ix.recountMakers(e)
 	delete(ix.objects, uid)
 	remove(ix.groups, e.Group, uid)
 	if e.Owner != nil {
@@ -81,13 +92,45 @@ func (ix *Index) Remove(uid types.UID) *workload.Workload {
 	return e.Workload
 }
 
-// Made are the objects whose controller has that UID, in no order.
+// Made are the objects that the object of that UID made, or would have made if it were
+// there, in no order.
 func (ix *Index) Made(uid types.UID) []*workload.Workload {
 	var made []*workload.Workload
 	for _, e := range ix.made[uid] {
-		made = append(made, e.Workload)
+		if maker, unseen := ix.maker(e.Workload); maker != nil || unseen {
+			made = append(made, e.Workload)
+		}
 	}
 	return made
+}
+
+// recountMakers forgets the charges of what made e, itself or through others.
+func (ix *Index) recountMakers(e *entry) {
+	for range deepest {
+		if e, _ = ix.maker(e.Workload); e == nil {
+			return
+		}
+		clear(e.charges)
+	}
+}
+
+// maker is the object that made w; nil for none. It is the one that w's controller
+// reference names, where the two agree in UID, namespace, name and group-kind and
+// objects of its kind make such as w: else w was made by nobody. A UID alone says
+// nothing, as everybody may know it. unseen says that such an object may be there and
+// was not seen.
+func (ix *Index) maker(w *workload.Workload) (maker *entry, unseen bool) {
+	if w.Owner == nil || !ix.kinds.Makes(workload.OwnerKind(w.Owner), w.Kind.GroupKind()) {
+		return nil, false
+	}
+	owner := ix.objects[w.Owner.UID]
+	if owner == nil {
+		return nil, true
+	}
+	if !owner.IsNamed(w.Namespace, w.Owner) {
+		return nil, false
+	}
+	return owner, false
 }
 
 // Get returns the workload of that UID, or nil.
@@ -117,18 +160,60 @@ func (ix *Index) RemoveNode(name string) {
 	ix.recountPerNode()
 }
 
-// recountPerNode forgets the charges of workloads with a pod on each node, and says
-// whether there is one.
-func (ix *Index) recountPerNode() (found bool) {
+// PutLimitRange adds a LimitRange, or replaces the one of its name.
+func (ix *Index) PutLimitRange(limits *corev1.LimitRange) {
+	if ix.limits[limits.Namespace] == nil {
+		ix.limits[limits.Namespace] = map[string]*corev1.LimitRange{}
+	}
+	ix.limits[limits.Namespace][limits.Name] = limits
+	ix.recount(func(e *entry) bool { return e.Namespace == limits.Namespace })
+}
+
+// RemoveLimitRange removes a LimitRange.
+func (ix *Index) RemoveLimitRange(namespace, name string) {
+	delete(ix.limits[namespace], name)
+	ix.recount(func(e *entry) bool { return e.Namespace == namespace })
+}
+
+// PutRuntimeClass adds a runtime class, or replaces the one of its name.
+func (ix *Index) PutRuntimeClass(class *nodev1.RuntimeClass) {
+	ix.classes[class.Name] = class
+	ix.recount(func(*entry) bool { return true })
+}
+
+// RemoveRuntimeClass removes the runtime class of that name.
+func (ix *Index) RemoveRuntimeClass(name string) {
+	delete(ix.classes, name)
+	ix.recount(func(*entry) bool { return true })
+}
+
+// Defaults are what the API server adds to the pods of a namespace's templates. They must
+// not be changed, and hold until the index does.
+func (ix *Index) Defaults(namespace string) workload.Defaults {
+	defaults := workload.Defaults{Classes: ix.classes}
+	for _, name := range slices.Sorted(maps.Keys(ix.limits[namespace])) {
+		defaults.Limits = append(defaults.Limits, ix.limits[namespace][name])
+	}
+	return defaults
+}
+
+// recount forgets the charges of the workloads with a group that are such.
+func (ix *Index) recount(such func(*entry) bool) (found bool) {
 	for _, members := range ix.groups {
 		for _, e := range members {
-			if e.PerNode() {
+			if such(e) {
 				clear(e.charges)
 				found = true
 			}
 		}
 	}
 	return found
+}
+
+// recountPerNode forgets the charges of workloads with a pod on each node, and says
+// whether there is one.
+func (ix *Index) recountPerNode() (found bool) {
+	return ix.recount(func(e *entry) bool { return e.PerNode() })
 }
 
 // Nodes are the nodes, by name.
@@ -142,6 +227,10 @@ func (ix *Index) Nodes() []*corev1.Node {
 
 // Groups are the names of the groups that some object is tied to, sorted.
 func (ix *Index) Groups() []string { return slices.Sorted(maps.Keys(ix.groups)) }
+
+// Whole says whether an index needs the whole of an object whose metadata is w: of one
+// with a group, and of every pod, as it may be part of a workload that has one.
+func Whole(w *workload.Workload) bool { return w.Group != "" || w.Kind.IsPod() }
 
 // Charged is a counted workload and what it charges its group.
 type Charged struct {
@@ -187,7 +276,7 @@ func (ix *Index) charge(e *entry, group *Group) corev1.ResourceList {
 	surge := countsSurge(group)
 	charge, ok := e.charges[surge]
 	if !ok {
-		opts := Options{Surge: surge}
+		opts := Options{Surge: surge, Made: ix.living(e, e.Older, 0), Defaults: ix.Defaults(e.Namespace)}
 		if e.PerNode() {
 			opts.Nodes = ix.Nodes()
 		}
@@ -211,28 +300,31 @@ func (ix *Index) Counted(uid types.UID) bool {
 }
 
 // Charger is the workload that w is charged as: the topmost one with a group and
-// pods among w and the objects that made it; nil for none. Only an object whose
-// kind makes w's kind has made it: an owner reference to anything else excuses
-// nothing. broken says that some maker was not there, so that there may be more.
+// pods among w and the objects that made it; nil for none. broken says that some maker
+// was not there, so that there may be more. Objects that have made each other, which
+// no controller does, are each charged as themselves.
 func (ix *Index) Charger(w *workload.Workload) (charger *workload.Workload, broken bool) {
-	const deepest = 8 // more owners of owners are a cycle
+	self := charged(w)
+	charger = self
 	for range deepest {
-		if w.Group != "" && len(w.PodSets) > 0 {
-			charger = w
+		maker, unseen := ix.maker(w)
+		if maker == nil {
+			return charger, unseen
 		}
-		if w.Owner == nil {
-			break
+		w = maker.Workload
+		if top := charged(w); top != nil {
+			charger = top
 		}
-		owner := ix.objects[w.Owner.UID]
-		if owner == nil {
-			return charger, ix.kinds.Makes(workload.OwnerKind(w.Owner), w.Kind.GroupKind())
-		}
-		if !ix.kinds.Makes(owner.Kind.GroupKind(), w.Kind.GroupKind()) {
-			break
-		}
-		w = owner.Workload
 	}
-	return charger, false
+	return self, false
+}
+
+// charged is w, if it has a group and pods.
+func charged(w *workload.Workload) *workload.Workload {
+	if w.Group == "" || len(w.PodSets) == 0 {
+		return nil
+	}
+	return w
 }
 
 func compareWorkloads(a, b *workload.Workload) int {

@@ -3,10 +3,12 @@ package quota
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
@@ -48,6 +50,10 @@ type Judge struct {
 	Kinds *workload.Kinds
 	// Nodes are the cluster's, for workloads with a pod on each eligible one.
 	Nodes func() []*corev1.Node
+	// Living returns what stands of what the object of that UID has made, as last seen.
+	Living func(types.UID) []Part
+	// Defaults are what the API server adds to the pods of the namespace's templates.
+	Defaults func(namespace string) workload.Defaults
 	// Known returns the group of that name as last seen; nil where none was.
 	Known func(name string) *Group
 	// Requester is how a refusal names who asks: "user jane", "you".
@@ -103,10 +109,9 @@ func (e Edit) read() (Change, error) {
 // Errors are Invalid, or those of the questions.
 func (j *Judge) Edit(ctx context.Context, e Edit) (*Case, error) {
 	change := e.meta()
-	if change.New.Group == "" {
-		if required, err := j.RequiresGroup(ctx, change.New.Namespace); !required || err != nil {
-			return nil, err
-		}
+	free, err := j.free(ctx, change.New)
+	if err != nil || free && (change.Old == nil || change.New.Owner == nil) {
+		return nil, err
 	}
 	owner, err := j.CountedOwner(ctx, change.New)
 	if err != nil {
@@ -115,22 +120,34 @@ func (j *Judge) Edit(ctx context.Context, e Edit) (*Case, error) {
 	if owner != nil {
 		return j.part(ctx, e, owner)
 	}
-	former, err := j.wasPart(ctx, change)
+	if free {
+		return nil, nil
+	}
+	was, err := j.wasPart(ctx, change)
 	switch {
 	case err != nil:
 		return nil, err
 	case change.New.Group == "":
-		return j.ungrouped(e, former)
+		return j.ungrouped(ctx, e, was)
 	case len(e.Kind.PodSets) == 0:
 		return j.template(ctx, e)
 	}
-	return j.tied(ctx, e, former)
+	return j.tied(ctx, e, was)
+}
+
+// free says whether w has no group, and needs none.
+func (j *Judge) free(ctx context.Context, w *workload.Workload) (bool, error) {
+	if w.Group != "" {
+		return false, nil
+	}
+	required, err := j.RequiresGroup(ctx, w.Namespace)
+	return !required, err
 }
 
 // Scale judges a new number of replicas, by the template that the workload has. The
 // case is nil where quota has nothing to say. Errors are those of the questions.
 func (j *Judge) Scale(ctx context.Context, change Change) (*Case, error) {
-	change = j.withNodes(change)
+	change = j.with(change)
 	owner, err := j.CountedOwner(ctx, change.New)
 	if err != nil {
 		return nil, err
@@ -145,10 +162,10 @@ func (j *Judge) Scale(ctx context.Context, change Change) (*Case, error) {
 	if change.New.Group != "" {
 		return j.charged(ctx, change)
 	}
-	if required, err := j.RequiresGroup(ctx, change.New.Namespace); !required || err != nil {
+	if free, err := j.free(ctx, change.New); free || err != nil {
 		return nil, err
 	}
-	return decided(CheckUngrouped(change)), nil
+	return j.untied(ctx, change)
 }
 
 // CountedOwner returns the counted workload that w is part of, and that is charged for
@@ -180,14 +197,31 @@ func (j *Judge) countedOwner(ctx context.Context, w *workload.Workload, live boo
 	return nil, nil
 }
 
-// wasPart says whether the object was part of a counted workload before the edit. It is
-// none now, so nothing has to be asked while the owner is the same.
-func (j *Judge) wasPart(ctx context.Context, change Change) (bool, error) {
+// former is whether an object was part of a counted workload before an edit, and is none
+// now.
+type former int
+
+const (
+	never    former = iota
+	taken           // somebody took it out of the workload
+	released        // the workload's controller let it go
+)
+
+// wasPart says what the object was before the edit. It is no part now, so nothing has to
+// be asked while the owner is the same.
+func (j *Judge) wasPart(ctx context.Context, change Change) (former, error) {
 	if change.Old == nil || change.Old.Owner == nil || change.Old.SameOwner(change.New) {
-		return false, nil
+		return never, nil
 	}
 	owner, err := j.countedOwner(ctx, change.Old, true)
-	return owner != nil, err
+	if owner == nil || err != nil {
+		return never, err
+	}
+	controls, err := j.controlsOwner(ctx, change.Old)
+	if controls {
+		return released, err
+	}
+	return taken, err
 }
 
 // part judges an object that is part of the counted workload owner: only the controller
@@ -202,7 +236,23 @@ func (j *Judge) part(ctx context.Context, e Edit, owner *workload.Workload) (*Ca
 	if err != nil {
 		return nil, err
 	}
-	return decided(CheckPart(j.withNodes(change), j.ownerKind(w), owner)), nil
+	check := CheckPart(j.with(change), j.ownerKind(w), owner)
+	if change.New.Group == "" && e.relabels() {
+		required, err := j.RequiresGroup(ctx, w.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		if required {
+			refuseRelabelled(check, change.New, owner)
+		}
+	}
+	return decided(check), nil
+}
+
+// relabels says whether the edit changes the object's labels, by which its controller
+// may let it go.
+func (e Edit) relabels() bool {
+	return e.Before != nil && !maps.Equal(e.Before.GetLabels(), e.After.GetLabels())
 }
 
 func (j *Judge) ownerKind(w *workload.Workload) *workload.Kind {
@@ -213,30 +263,90 @@ func (j *Judge) controlsOwner(ctx context.Context, w *workload.Workload) (bool, 
 	return j.Controls(ctx, j.ownerKind(w))
 }
 
-// ungrouped judges an object without a group in a namespace that demands one. What a
-// counted workload let go is judged as if it were new, since its group was its owner's.
-func (j *Judge) ungrouped(e Edit, former bool) (*Case, error) {
-	if e.Before == nil || former {
+// ungrouped judges an object without a group in a namespace that demands one. What was
+// taken out of a counted workload is judged as if it were new, since its group was its
+// owner's.
+func (j *Judge) ungrouped(ctx context.Context, e Edit, was former) (*Case, error) {
+	switch was {
+	case released:
+		return nil, nil // its controller cannot but let it go
+	case taken:
 		return decided(CheckUngrouped(Change{New: e.Kind.Meta(e.After)})), nil
 	}
 	change, err := e.read()
 	if err != nil {
 		return nil, err
 	}
-	return decided(CheckUngrouped(j.withNodes(change))), nil
+	if len(e.Kind.PodSets) == 0 { // it is as large as what it makes
+		if change, err = j.making(e); err != nil {
+			return nil, err
+		}
+	}
+	return j.untied(ctx, j.with(change))
+}
+
+// making is the change of what an object without pods of its own makes.
+func (j *Judge) making(e Edit) (Change, error) {
+	change := e.meta()
+	for _, side := range []struct {
+		object Object
+		made   **workload.Workload
+	}{{e.Before, &change.Old}, {e.After, &change.New}} {
+		if side.object == nil {
+			continue
+		}
+		made, err := j.Kinds.Made(e.Kind, side.object)
+		if err != nil {
+			return change, Invalid{err}
+		}
+		if made != nil {
+			made.Kind, made.Name, made.Group = e.Kind, side.object.GetName(), (*side.made).Group
+			*side.made = made
+		}
+	}
+	return change, nil
+}
+
+// untied judges the change of a workload without a group in a namespace that demands
+// one. What stood before the namespace did may stay as large as it is, and so its
+// controllers make what belongs to that.
+func (j *Judge) untied(ctx context.Context, change Change) (*Case, error) {
+	stands, err := j.madeByStanding(ctx, change.New)
+	if stands || err != nil {
+		return nil, err
+	}
+	return decided(CheckUngrouped(change)), nil
+}
+
+// madeByStanding says whether the requester is the controller of an object that stands,
+// whose size is known and cannot grow, and of whose kind's making w is.
+func (j *Judge) madeByStanding(ctx context.Context, w *workload.Workload) (bool, error) {
+	if w.Owner == nil || !j.Kinds.Makes(workload.OwnerKind(w.Owner), w.Kind.GroupKind()) {
+		return false, nil
+	}
+	owner, err := j.Owner(ctx, w.Namespace, w.Owner, true)
+	if owner == nil || err != nil || !owner.IsNamed(w.Namespace, w.Owner) || len(owner.PodSets) == 0 && owner.Kind.Template == "" {
+		return false, err
+	}
+	return j.controlsOwner(ctx, w)
 }
 
 // tied judges a workload that is tied to a group. What a counted workload let go was
-// not charged itself before.
-func (j *Judge) tied(ctx context.Context, e Edit, former bool) (*Case, error) {
+// not charged itself before: its controller cannot but let it go, so that it is counted,
+// and refused to nobody; for everybody else it is new.
+func (j *Judge) tied(ctx context.Context, e Edit, was former) (*Case, error) {
 	change, err := e.read()
 	if err != nil {
 		return nil, err
 	}
-	if former {
+	if was != never {
 		change.Old = nil
 	}
-	return j.charged(ctx, j.withNodes(change))
+	change = j.with(change)
+	if was == released {
+		return &Case{Group: change.New.Group, change: change, counted: true}, nil
+	}
+	return j.charged(ctx, change)
 }
 
 // charged is the case of a workload that is charged to its group. Who may charge it is
@@ -250,6 +360,11 @@ func (j *Judge) charged(ctx context.Context, change Change) (*Case, error) {
 		return decided(refuseOutside(change.New)), nil
 	}
 	c := &Case{Group: change.New.Group, change: change, takesPart: takesPart, mayCharge: Yes, requester: j.Requester}
+	if !labelled(change.New) && (change.ties() || change.grows() || labelled(change.Old)) {
+		if c.labels, err = j.RequiresGroup(ctx, change.New.Namespace); err != nil {
+			return nil, err
+		}
+	}
 	if known := j.Known(c.Group); change.ties() || known == nil || len(c.growth(known)) > 0 {
 		c.mayCharge, err = j.askMayCharge(ctx, change.New)
 	}
@@ -283,7 +398,7 @@ func (j *Judge) template(ctx context.Context, e Edit) (*Case, error) {
 	if made == nil {
 		return nil, nil
 	}
-	c := &Case{Group: group, change: j.withNodes(Change{New: made}), template: change, takesPart: takesPart, requester: j.Requester}
+	c := &Case{Group: group, change: j.with(Change{New: made}), template: change, takesPart: takesPart, requester: j.Requester}
 	c.mayCharge, err = j.askMayCharge(ctx, made)
 	return c, err
 }
@@ -297,10 +412,15 @@ func (j *Judge) askMayCharge(ctx context.Context, w *workload.Workload) (Answer,
 	return j.MayCharge(ctx, w)
 }
 
-// withNodes is the change with the nodes, where what it charges depends on them.
-func (j *Judge) withNodes(change Change) Change {
+// with is the change with what it depends on beside the workload: the nodes, where there
+// is a pod on each, what is added to its pods, and what it has made.
+func (j *Judge) with(change Change) Change {
 	if change.Old != nil && change.Old.PerNode() || change.New.PerNode() {
 		change.Nodes = j.Nodes()
+	}
+	change.Defaults = j.Defaults(change.New.Namespace)
+	if change.New.UID != "" {
+		change.Made = j.Living(change.New.UID)
 	}
 	return change
 }

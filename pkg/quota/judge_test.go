@@ -64,7 +64,9 @@ func (a *asked) Controls(_ context.Context, kind *workload.Kind) (bool, error) {
 
 func (a *asked) judge(tree *quota.Tree) *quota.Judge {
 	none := func() []*corev1.Node { return nil }
-	return &quota.Judge{Questions: a, Kinds: table, Nodes: none, Known: tree.Group, Requester: "you"}
+	nothing := func(types.UID) []quota.Part { return nil }
+	plain := func(string) workload.Defaults { return workload.Defaults{} }
+	return &quota.Judge{Questions: a, Kinds: table, Nodes: none, Living: nothing, Defaults: plain, Known: tree.Group, Requester: "you"}
 }
 
 // replicaSet is default/web-1, of so many replicas of one core.
@@ -94,19 +96,19 @@ func TestJudgeAsksWhatItNeeds(t *testing.T) {
 		want          string // what is asked, in its order
 		refusal       string // a part; "-" where quota has nothing to say
 	}{
-		"creation":                     {nil, replicaSet("nlp", 3, nil), false, quota.Yes, "charge nlp", ""},
-		"creation, not allowed":        {nil, replicaSet("nlp", 3, nil), false, quota.No, "charge nlp", "you may not charge it from namespace default"},
-		"creation, who knows":          {nil, replicaSet("nlp", 3, nil), false, quota.Unknown, "charge nlp", ""},
-		"growth":                       {replicaSet("nlp", 3, nil), replicaSet("nlp", 4, nil), false, quota.Yes, "charge nlp", ""},
+		"creation":                     {nil, replicaSet("nlp", 3, nil), false, quota.Yes, "required, charge nlp", ""},
+		"creation, not allowed":        {nil, replicaSet("nlp", 3, nil), false, quota.No, "required, charge nlp", "you may not charge it from namespace default"},
+		"creation, who knows":          {nil, replicaSet("nlp", 3, nil), false, quota.Unknown, "required, charge nlp", ""},
+		"growth":                       {replicaSet("nlp", 3, nil), replicaSet("nlp", 4, nil), false, quota.Yes, "required, charge nlp", ""},
 		"shrinking":                    {replicaSet("nlp", 3, nil), replicaSet("nlp", 2, nil), false, quota.No, "", ""},
 		"untied":                       {nil, replicaSet("", 3, nil), false, quota.No, "required", "-"},
 		"untied part":                  {nil, replicaSet("", 3, web), false, quota.No, "required", "-"},
 		"untied part where demanded":   {nil, replicaSet("", 3, web), true, quota.No, "required, owner web, controls deployments", "only the controller of deployments.apps"},
 		"part":                         {nil, replicaSet("nlp", 3, web), false, quota.No, "owner web, controls deployments", "only the controller of deployments.apps"},
-		"owner of another kind":        {nil, replicaSet("nlp", 3, other), false, quota.Yes, "charge nlp", ""},
-		"let go":                       {replicaSet("nlp", 3, web), replicaSet("nlp", 3, nil), false, quota.Yes, "owner web, charge nlp", ""},
+		"owner of another kind":        {nil, replicaSet("nlp", 3, other), false, quota.Yes, "required, charge nlp", ""},
+		"let go":                       {replicaSet("nlp", 3, web), replicaSet("nlp", 3, nil), false, quota.Yes, "owner web, controls deployments, required, charge nlp", ""},
 		"let go, untied":               {replicaSet("", 3, web), replicaSet("", 3, nil), false, quota.No, "required", "-"},
-		"let go, untied, but demanded": {replicaSet("", 3, web), replicaSet("", 3, nil), true, quota.No, "required, owner web", "every workload needs a group"},
+		"let go, untied, but demanded": {replicaSet("", 3, web), replicaSet("", 3, nil), true, quota.No, "required, owner web, controls deployments", "every workload needs a group"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &asked{owners: map[types.UID]*workload.Workload{owner.UID: owner}, strict: test.strict, charge: test.charge}

@@ -1,6 +1,9 @@
 package quota
 
 import (
+	"slices"
+	"strings"
+
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/workload"
@@ -57,10 +60,42 @@ func CheckPart(c Change, owner *workload.Kind, charged *workload.Workload) *repo
 	return check
 }
 
+// refuseRelabelled refuses new labels to a part without a group of the counted workload
+// charged, where every workload needs one: with other labels its controller may let it
+// go, and nobody would be charged for it.
+func refuseRelabelled(check *report.QuotaCheck, part, charged *workload.Workload) {
+	refuse(check, "%s: is part of %s, which charges group %s for it, and may be let go under other labels: add the label %s: %s with them",
+		part, charged, charged.Group, stowagev1alpha1.GroupLabel, charged.Group)
+}
+
+// checkLabels demands that the templates of a workload name its group, in a namespace
+// where every workload needs one: what the workload makes may come to stand by itself. A
+// workload that did without before, and neither grows nor moves, may go on so.
+func checkLabels(check *report.QuotaCheck, c Change, grows bool) {
+	for i := range c.New.PodSets {
+		set := &c.New.PodSets[i]
+		if set.IsPod || set.Elsewhere || set.Template.Labels[stowagev1alpha1.GroupLabel] != "" {
+			continue
+		}
+		if c.ties() || grows || labelled(c.Old) {
+			refuse(check, "namespace %s: what is made in it needs a group too (label %s): add the label %s: %s to %s.metadata.labels",
+				c.New.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel, c.New.Group, strings.Join(set.TemplatePath, "."))
+			return
+		}
+	}
+}
+
+// labelled says whether each of the workload's templates names a group.
+func labelled(w *workload.Workload) bool {
+	return !slices.ContainsFunc(w.PodSets, func(set workload.PodSet) bool {
+		return !set.Elsewhere && set.Template.Labels[stowagev1alpha1.GroupLabel] == ""
+	})
+}
+
 // grows says whether the change lets the workload have more of anything.
 func (c Change) grows() bool {
-	opts := Options{Nodes: c.Nodes}
-	return len(Increase(Charge(c.Old, opts), Charge(c.New, opts))) > 0
+	opts := c.options(false)
+	return len(Increase(Charge(c.Old, opts), c.after(opts))) > 0
 }
 
 // CheckTemplate judges a workload without pods of its own (a CronJob): the template

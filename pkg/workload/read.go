@@ -27,12 +27,8 @@ func (k *Kind) Meta(obj metav1.Object) *Workload {
 		UID:             obj.GetUID(),
 		ResourceVersion: obj.GetResourceVersion(),
 		Group:           labels[stowagev1alpha1.GroupLabel],
-		Models: Models{
-			CPU:    labels[stowagev1alpha1.CPUTypeLabel],
-			GPU:    labels[stowagev1alpha1.GPUTypeLabel],
-			Memory: labels[stowagev1alpha1.MemoryTypeLabel],
-		},
-		Owner: metav1.GetControllerOf(obj),
+		Models:          ModelsOf(labels),
+		Owner:           metav1.GetControllerOf(obj),
 	}
 }
 
@@ -42,6 +38,9 @@ func (k *Kind) Read(obj runtime.Object) (*Workload, error) {
 	accessor, ok := obj.(metav1.Object)
 	if !ok {
 		return nil, fmt.Errorf("%s: expected an object with metadata, found %T", k.Kind, obj)
+	}
+	if pod, ok := obj.(*corev1.Pod); ok && k.IsPod() {
+		return k.readPod(pod)
 	}
 	content, err := toPlace(obj)
 	if err != nil {
@@ -207,7 +206,12 @@ func (p *PodSetPaths) readOne(root place, name string, at []string) (*PodSet, er
 	if none || err != nil {
 		return nil, err
 	}
-	set := &PodSet{Name: name, PerNode: p.PerNode, Pods: p.Pods}
+	set := &PodSet{Name: name, PerNode: p.PerNode, IsPod: p.isPod(), Pods: p.Pods}
+	if p.isPod() {
+		if set.Status, err = podStatus(root); err != nil {
+			return nil, err
+		}
+	}
 	var path string
 	if set.Template, path, err = p.template(root); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +39,20 @@ type Models struct {
 	CPU, GPU, Memory string
 }
 
+// ModelsOf are the models that labels name.
+func ModelsOf(labels map[string]string) Models {
+	return Models{
+		CPU:    labels[stowagev1alpha1.CPUTypeLabel],
+		GPU:    labels[stowagev1alpha1.GPUTypeLabel],
+		Memory: labels[stowagev1alpha1.MemoryTypeLabel],
+	}
+}
+
+// Or are m, with those of other where m names none.
+func (m Models) Or(other Models) Models {
+	return Models{CPU: cmp.Or(m.CPU, other.CPU), GPU: cmp.Or(m.GPU, other.GPU), Memory: cmp.Or(m.Memory, other.Memory)}
+}
+
 // PodSet is a number of equal pods.
 type PodSet struct {
 	// Name tells the sets of one workload apart ("Worker"); empty where there is one.
@@ -58,6 +73,10 @@ type PodSet struct {
 	// indexes of lists, that lead to it in the object; none for the object itself.
 	Template     *corev1.PodTemplateSpec
 	TemplatePath []string
+	// IsPod says that the template is a pod itself; Status is what the kubelet says of
+	// its resources, nil where it says nothing.
+	IsPod  bool
+	Status *corev1.PodStatus
 	// Elsewhere says that the template is another object's: of it, only the resources
 	// are known here.
 	Elsewhere bool

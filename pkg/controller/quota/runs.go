@@ -10,7 +10,6 @@ import (
 
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
-	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // runs are the pods' times on nodes, by the group that pays for them.
@@ -22,8 +21,7 @@ type runs struct {
 // run is one pod's time on a node.
 type run struct {
 	quota.Run
-	pod   *corev1.Pod // its resources only
-	group string      // who pays; the last one known, when its owners are gone
+	group string // who pays; the last one known, when its owners are gone
 }
 
 // ended says whether the pod will use nothing more.
@@ -41,7 +39,6 @@ func (rs *runs) observe(pod *corev1.Pod, live bool, now time.Time) {
 		r = &run{}
 		rs.byPod[pod.UID] = r
 	}
-	r.pod = slim(pod)
 	if r.From.IsZero() && pod.Spec.NodeName != "" {
 		r.From = boundAt(pod)
 		if live && known {
@@ -73,9 +70,9 @@ func (rs *runs) end(pod *corev1.Pod, live bool, now time.Time) {
 	}
 }
 
-// assign says who pays for a run from now on, and for which models; who paid before
-// pays up to now.
-func (rs *runs) assign(uid types.UID, group string, models workload.Models, now time.Time) {
+// assign says who pays for a run from now on, and what it charges; who paid before pays
+// up to now.
+func (rs *runs) assign(uid types.UID, group string, charge corev1.ResourceList, now time.Time) {
 	r := rs.byPod[uid]
 	if r == nil {
 		return
@@ -88,7 +85,7 @@ func (rs *runs) assign(uid types.UID, group string, models workload.Models, now 
 		r.group = group
 		rs.join(uid, r)
 	}
-	r.Charge = quota.PodCharge(r.pod, models)
+	r.Charge = charge
 }
 
 // split leaves the run's past with who paid for it, and lets the run begin now.
@@ -141,27 +138,6 @@ func (rs *runs) drop(uid types.UID) {
 		rs.unassign(uid, r)
 		delete(rs.byPod, uid)
 	}
-}
-
-// slim is the pod's part that says what it charges.
-func slim(pod *corev1.Pod) *corev1.Pod {
-	return &corev1.Pod{Spec: corev1.PodSpec{
-		Containers:     slimContainers(pod.Spec.Containers),
-		InitContainers: slimContainers(pod.Spec.InitContainers),
-		Overhead:       pod.Spec.Overhead,
-		Resources:      pod.Spec.Resources,
-	}}
-}
-
-func slimContainers(containers []corev1.Container) []corev1.Container {
-	if len(containers) == 0 {
-		return nil
-	}
-	out := make([]corev1.Container, len(containers))
-	for i, container := range containers {
-		out[i] = corev1.Container{Name: container.Name, Resources: container.Resources, RestartPolicy: container.RestartPolicy}
-	}
-	return out
 }
 
 // boundAt is when the object says that it was bound.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -78,8 +79,47 @@ func (v *View) nodeStore() *store {
 	}
 }
 
-// read reads an object as a workload. One without a group is read by its metadata
-// alone; one that cannot be read charges what it did when it could be (the webhook
+// limitsStore takes in the LimitRanges, classesStore the runtime classes: both add to the
+// pods of templates.
+func (v *View) limitsStore() *store {
+	seen := map[types.UID]types.NamespacedName{}
+	return &store{
+		view:     v,
+		resource: "limitranges",
+		put: func(obj runtime.Object, _ bool, t *touched) {
+			limits := obj.(*corev1.LimitRange)
+			seen[limits.UID] = types.NamespacedName{Namespace: limits.Namespace, Name: limits.Name}
+			v.index.PutLimitRange(limits)
+			t.add(v.index.Groups()...)
+		},
+		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
+			v.index.RemoveLimitRange(seen[uid].Namespace, seen[uid].Name)
+			delete(seen, uid)
+			t.add(v.index.Groups()...)
+		},
+	}
+}
+
+func (v *View) classesStore() *store {
+	seen := map[types.UID]string{}
+	return &store{
+		view:     v,
+		resource: "runtimeclasses.node.k8s.io",
+		put: func(obj runtime.Object, _ bool, t *touched) {
+			class := obj.(*nodev1.RuntimeClass)
+			seen[class.UID] = class.Name
+			v.index.PutRuntimeClass(class)
+			t.add(v.index.Groups()...)
+		},
+		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
+			v.index.RemoveRuntimeClass(seen[uid])
+			delete(seen, uid)
+			t.add(v.index.Groups()...)
+		},
+	}
+}
+
+// read reads an object as a workload, by its metadata alone where that is enough. One that cannot be read charges what it did when it could be (the webhook
 // refuses such, so it was there before), and the log says so.
 func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload {
 	object, err := meta.Accessor(obj)
@@ -87,7 +127,7 @@ func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload 
 		return &workload.Workload{Kind: kind}
 	}
 	w := kind.Meta(object)
-	if w.Group == "" {
+	if !quota.Whole(w) {
 		return w
 	}
 	full, err := kind.Read(obj)
@@ -98,7 +138,38 @@ func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload 
 		}
 		return w
 	}
+	if kind.IsPod() {
+		slim(full.PodSets)
+	}
 	return full
+}
+
+// slim leaves of the template of a pod what says what it charges, as the view holds all
+// pods.
+func slim(pod []workload.PodSet) {
+	for i := range pod {
+		spec := &pod[i].Template.Spec
+		pod[i].Template = &corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: pod[i].Template.Labels},
+			Spec: corev1.PodSpec{
+				Containers:     slimContainers(spec.Containers),
+				InitContainers: slimContainers(spec.InitContainers),
+				Overhead:       spec.Overhead,
+				Resources:      spec.Resources,
+			},
+		}
+	}
+}
+
+func slimContainers(containers []corev1.Container) []corev1.Container {
+	if len(containers) == 0 {
+		return nil
+	}
+	out := make([]corev1.Container, len(containers))
+	for i, container := range containers {
+		out[i] = corev1.Container{Name: container.Name, Resources: container.Resources, RestartPolicy: container.RestartPolicy}
+	}
+	return out
 }
 
 // Add implements cache.ReflectorStore.

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -153,11 +154,9 @@ func (v *View) OnChange(changed func(groups sets.Set[string])) {
 
 // putWorkload takes in one object of a workload kind.
 func (v *View) putWorkload(obj runtime.Object, w *workload.Workload, live bool, t *touched) {
+	v.touch(w.UID, t)
 	old := v.index.Put(w)
-	t.add(w.Group)
-	if old != nil {
-		t.add(old.Group)
-	}
+	v.touch(w.UID, t)
 	if pod, ok := obj.(*corev1.Pod); ok {
 		v.runs.observe(pod, live, v.clock.Now())
 	}
@@ -167,13 +166,25 @@ func (v *View) putWorkload(obj runtime.Object, w *workload.Workload, live bool, 
 	}
 }
 
+// touch touches the group that an object names, and the one that is charged for it.
+func (v *View) touch(uid types.UID, t *touched) {
+	w := v.index.Get(uid)
+	if w == nil {
+		return
+	}
+	t.add(w.Group)
+	if charger, _ := v.index.Charger(w); charger != nil {
+		t.add(charger.Group)
+	}
+}
+
 // removeWorkload takes in one object's deletion; obj is nil when it was not seen.
 func (v *View) removeWorkload(uid types.UID, obj runtime.Object, live bool, t *touched) {
+	v.touch(uid, t)
 	old := v.index.Remove(uid)
 	if old == nil {
 		return
 	}
-	t.add(old.Group)
 	if old.Group != "" {
 		v.departed[uid] = v.clock.Now()
 	}
@@ -204,9 +215,9 @@ func (v *View) assign(w *workload.Workload) {
 	charger, broken := v.index.Charger(w)
 	switch {
 	case charger != nil:
-		v.runs.assign(w.UID, charger.Group, charger.Models, v.clock.Now())
+		v.runs.assign(w.UID, charger.Group, v.index.PodCharge(w.UID, charger), v.clock.Now())
 	case !broken || r.group == "":
-		v.runs.assign(w.UID, "", workload.Models{}, v.clock.Now())
+		v.runs.assign(w.UID, "", r.Charge, v.clock.Now())
 	}
 }
 
@@ -268,6 +279,22 @@ func (v *View) Lookup(uid types.UID) *workload.Workload {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.index.Get(uid)
+}
+
+// Living returns what stands of what the object of that UID has made.
+func (v *View) Living(uid types.UID) []quota.Part {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.index.Living(uid)
+}
+
+// Defaults are what the API server adds to the pods of the namespace's templates.
+func (v *View) Defaults(namespace string) workload.Defaults {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	defaults := v.index.Defaults(namespace)
+	defaults.Classes = maps.Clone(defaults.Classes) // the index goes on
+	return defaults
 }
 
 // Nodes returns the nodes, by name. They must not be changed.

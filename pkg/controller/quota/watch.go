@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,7 +71,8 @@ type target struct {
 	lister   *lister
 }
 
-// targets are the groups, the nodes and every declared workload kind.
+// targets are the groups, what charges depend on beside the workloads, and every
+// declared workload kind.
 func (w *watcher) targets() []*target {
 	targets := []*target{{
 		GroupVersionResource: stowagev1alpha1.GroupVersion.WithResource(stowagev1alpha1.BizGroupResourceQuotaResource),
@@ -80,6 +82,14 @@ func (w *watcher) targets() []*target {
 		GroupVersionResource: corev1.SchemeGroupVersion.WithResource("nodes"),
 		kind:                 "Node",
 		store:                w.view.nodeStore(),
+	}, {
+		GroupVersionResource: corev1.SchemeGroupVersion.WithResource("limitranges"),
+		kind:                 "LimitRange",
+		store:                w.view.limitsStore(),
+	}, {
+		GroupVersionResource: nodev1.SchemeGroupVersion.WithResource("runtimeclasses"),
+		kind:                 "RuntimeClass",
+		store:                w.view.classesStore(),
 	}}
 	for _, kind := range w.kinds.All() {
 		targets = append(targets, &target{

@@ -56,6 +56,12 @@ func New(snap *snapshot.Snapshot, kinds *workload.Kinds) *State {
 	for _, node := range snap.Nodes {
 		s.Workloads.PutNode(node)
 	}
+	for _, limits := range snap.LimitRanges {
+		s.Workloads.PutLimitRange(limits)
+	}
+	for _, class := range snap.RuntimeClasses {
+		s.Workloads.PutRuntimeClass(class)
+	}
 	for _, kind := range makersFirst(kinds) {
 		for _, object := range s.Objects(kind) {
 			s.put(kind, object)
@@ -68,7 +74,7 @@ func New(snap *snapshot.Snapshot, kinds *workload.Kinds) *State {
 // snapshot knows, and the kinds that it must be told of. Nodes are not among them:
 // they matter to workloads with a pod on each.
 func Resources(kinds *workload.Kinds) (known []string, further []snapshot.Kind) {
-	known = []string{stowagev1alpha1.BizGroupResourceQuotaResource}
+	known = []string{stowagev1alpha1.BizGroupResourceQuotaResource, "limitranges", "runtimeclasses"}
 	for _, kind := range kinds.All() {
 		if row := snapshot.Workload(kind.GroupVersionKind(), kind.Resource); row.Label == "" {
 			known = append(known, row.Resource)
@@ -99,17 +105,20 @@ func rank(kind *workload.Kind) int {
 	return 0
 }
 
-// put indexes an object: by its metadata alone when it has no group, or is part of
-// a workload that is charged for it.
+// put indexes an object, by its metadata alone where that is enough, or all that can be
+// read of what a workload is charged for.
 func (s *State) put(kind *workload.Kind, object snapshot.Object) {
 	found := kind.Meta(object)
-	if charger, _ := s.Workloads.Charger(found); charger == nil && found.Group != "" {
+	if quota.Whole(found) {
 		read, err := kind.Read(object)
-		if err != nil {
+		charger, _ := s.Workloads.Charger(found)
+		switch {
+		case err == nil:
+			found = read
+		case charger == nil && found.Group != "":
 			s.Unread = append(s.Unread, Unread{Workload: found, Err: err})
 			return
 		}
-		found = read
 	}
 	found.UID = uidOf(found)
 	s.Workloads.Put(found)
@@ -181,7 +190,7 @@ func (s *State) findRuns() map[string][]quota.Run {
 			continue
 		}
 		if charger, _ := s.Workloads.Charger(self); charger != nil {
-			runs[charger.Group] = append(runs[charger.Group], quota.Run{Charge: quota.PodCharge(pod, charger.Models)})
+			runs[charger.Group] = append(runs[charger.Group], quota.Run{Charge: s.Workloads.PodCharge(pod.UID, charger)})
 		}
 	}
 	return runs

@@ -201,6 +201,8 @@ func (t *Trial) judge() *quota.Judge {
 		Questions: questions{t},
 		Kinds:     t.state.Kinds,
 		Nodes:     t.state.Workloads.Nodes,
+		Living:    t.state.Workloads.Living,
+		Defaults:  t.state.Workloads.Defaults,
 		Known:     t.groups.Group,
 		Requester: t.requester.Name,
 	}
@@ -239,7 +241,7 @@ func (t *Trial) amounts(w *workload.Workload) corev1.ResourceList {
 	if group == nil {
 		return nil
 	}
-	return quota.Change{New: w, Nodes: t.state.Workloads.Nodes()}.Growth(group)
+	return quota.Change{New: w, Nodes: t.state.Workloads.Nodes(), Made: t.state.Workloads.Living(w.UID), Defaults: t.state.Workloads.Defaults(w.Namespace)}.Growth(group)
 }
 
 // questions answers what package quota's judge asks, by the state and the requester's

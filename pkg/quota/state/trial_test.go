@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +40,13 @@ func edit(t *testing.T, resource string, object snapshot.Object) state.Edit {
 
 // deployment is ns/NAME, tied to group a, of so many pods of a core each.
 func deployment(name string, replicas int32) snapshot.Object {
-	return tie(build.Deployment("ns", name, replicas, pod(name, "cpu=1")), "a")
+	d := tie(build.Deployment("ns", name, replicas, pod(name, "cpu=1")), "a")
+	d.Spec.Template.Labels = maps.Clone(d.Spec.Template.Labels)
+	if d.Spec.Template.Labels == nil {
+		d.Spec.Template.Labels = map[string]string{}
+	}
+	d.Spec.Template.Labels[stowagev1alpha1.GroupLabel] = "a"
+	return d
 }
 
 // verdict is an edit's verdict: "" when it is admitted, otherwise its reasons.

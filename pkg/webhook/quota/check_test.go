@@ -269,7 +269,7 @@ func sameCases(t *testing.T, c client.Client) map[string]sameCase {
 		"part without a label":              {pods, nil, partOf(t, c, set, newPod("free", "forged", "", "1")), 0, "", ""},
 		"part without a label it needs":     {pods, nil, partOf(t, c, strictSet, newPod("strict", "forged", "", "1")), 0, forged + "replicasets.apps makes its pods", ""},
 		"part grows":                        {replicaSets, strictSet, edited(strictSet, func(s *appsv1.ReplicaSet) { s.Spec.Replicas = new(int32(3)) }), 0, part, ""},
-		"part grows without a label":        {replicaSets, set, edited(set, func(s *appsv1.ReplicaSet) { s.Spec.Replicas = new(int32(3)) }), 0, "", ""},
+		"part grows without a label":        {replicaSets, set, edited(set, func(s *appsv1.ReplicaSet) { s.Spec.Replicas = new(int32(3)) }), 0, part, ""},
 		"part shrinks":                      {replicaSets, strictSet, edited(strictSet, func(s *appsv1.ReplicaSet) { s.Spec.Replicas = new(int32(1)) }), 0, "", ""},
 		"let go":                            {replicaSets, set, edited(set, letGo("nlp", 2)), 0, "", ""},
 		"let go, and charged in full":       {replicaSets, set, edited(set, letGo("full", 2)), 0, "group full: limits.cpu: needs 2", ""},

@@ -260,6 +260,8 @@ func TestChildren(t *testing.T) {
 type owners map[types.UID]*workload.Workload
 
 func (o owners) Lookup(uid types.UID) *workload.Workload { return o[uid] }
+func (o owners) Living(types.UID) []quota.Part           { return nil }
+func (o owners) Defaults(string) workload.Defaults       { return workload.Defaults{} }
 
 func TestUnreadable(t *testing.T) {
 	d := newDecider(newClient(t, install.Endpoint{}), Options{})

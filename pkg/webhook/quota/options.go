@@ -39,12 +39,18 @@ type Options struct {
 type Owners interface {
 	// Lookup returns the object of that UID as last seen; nil where none was.
 	Lookup(uid types.UID) *workload.Workload
+	// Living returns what stands of what the object of that UID has made, as last seen.
+	Living(uid types.UID) []quota.Part
+	// Defaults are what the API server adds to the pods of the namespace's templates.
+	Defaults(namespace string) workload.Defaults
 }
 
 // noOwners has seen nothing.
 type noOwners struct{}
 
 func (noOwners) Lookup(types.UID) *workload.Workload { return nil }
+func (noOwners) Living(types.UID) []quota.Part       { return nil }
+func (noOwners) Defaults(string) workload.Defaults   { return workload.Defaults{} }
 
 func (o Options) withDefaults() Options {
 	if o.Owners == nil {

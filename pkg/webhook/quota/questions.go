@@ -40,6 +40,8 @@ func (d *decider) judgeOf(req *admission.Request) *quota.Judge {
 		Questions: questions{d, req},
 		Kinds:     d.Kinds,
 		Nodes:     d.Nodes,
+		Living:    d.Owners.Living,
+		Defaults:  d.Owners.Defaults,
 		Known:     d.ledger.groups.get,
 		Requester: "user " + req.UserInfo.Username,
 	}
