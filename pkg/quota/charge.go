@@ -41,31 +41,6 @@ func amountsOf(pod *corev1.Pod) corev1.ResourceList {
 	return amounts
 }
 
-// withModels is amounts with what is of a model under its model's key too.
-func withModels(amounts corev1.ResourceList, models workload.Models) corev1.ResourceList {
-	charge := amounts.DeepCopy()
-	for key, quantity := range amounts {
-		_, name, _ := strings.Cut(string(key), ".")                           // after "requests." or "limits."
-		if model := modelOf(corev1.ResourceName(name), models); model != "" { // which may be the name of another resource
-			add(charge, corev1.ResourceList{key + "." + corev1.ResourceName(model): quantity})
-		}
-	}
-	return charge
-}
-
-// modelOf is the hardware model that a resource is asked of; empty for any.
-func modelOf(name corev1.ResourceName, models workload.Models) string {
-	switch {
-	case name == corev1.ResourceCPU:
-		return models.CPU
-	case name == corev1.ResourceMemory:
-		return models.Memory
-	case strings.Contains(string(name), "/"):
-		return models.GPU
-	}
-	return ""
-}
-
 // withDefaultRequests is pod with requests where there are only limits, as the
 // API server sets them on a pod and not on a template, and with amounts that can be
 // counted.
@@ -211,7 +186,9 @@ func limitedKeys(w *workload.Workload, hard corev1.ResourceList) []corev1.Resour
 			keyed := []corev1.ResourceName{base}
 			for _, set := range w.PodSets {
 				models := workload.ModelsOf(set.Template.Labels).Or(w.Models)
-				keyed = append(keyed, base+"."+corev1.ResourceName(modelOf(name, models)))
+				for _, model := range families(modelOf(base, models)) {
+					keyed = append(keyed, modelKey(base, model))
+				}
 			}
 			if slices.ContainsFunc(keyed, func(key corev1.ResourceName) bool {
 				_, now := limited[key]

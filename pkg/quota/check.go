@@ -3,6 +3,7 @@ package quota
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -133,10 +134,14 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 		if IsCash(key) {
 			t.checkCash(check, group, key, growth)
 		} else if needs, ok := growth[Canonical(key)]; ok {
-			t.checkKey(check, group, key, needs, func() *int64 { return c.largestFit(group, key) })
+			t.checkKey(check, group, key, needs, func(e *report.QuotaExceeded) {
+				e.LargestFit, e.Surge = c.largestFit(group, key), c.surge(group, key)
+			})
 		}
 	}
 	t.checkAncestors(check, group, growth)
+	checkModels(check, group, c.New, growth)
+	check.Warnings = append(check.Warnings, c.uncounted(group)...)
 	return check
 }
 
@@ -167,24 +172,30 @@ func (c Change) newlyUnset(group *Group, growth corev1.ResourceList) []string {
 	return slices.DeleteFunc(lines, func(line string) bool { return slices.Contains(before, line) })
 }
 
-// checkKey refuses needs of a key when the group has less left; fit says how many
-// replicas would fit then.
-func (t *Tree) checkKey(check *report.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, fit func() *int64) {
+// checkKey refuses needs of a key when the group has less left; detail, which may be nil,
+// says more of what is needed.
+func (t *Tree) checkKey(check *report.QuotaCheck, group *Group, key corev1.ResourceName, needs resource.Quantity, detail func(*report.QuotaExceeded)) {
 	left := Left(group, key)
 	if needs.Cmp(left) <= 0 {
 		return
 	}
-	t.exceed(check, group, report.QuotaExceeded{
-		Key: string(key), Needs: needs, Left: left, Short: minus(needs, left), Hard: group.Spec.Hard[key], LargestFit: fit(),
-	})
+	exceeded := report.QuotaExceeded{Key: string(key), Needs: needs, Left: left, Short: minus(needs, left), Hard: group.Spec.Hard[key]}
+	if detail != nil {
+		detail(&exceeded)
+	}
+	t.exceed(check, group, exceeded)
 }
 
 // exceed refuses for want of a key, and says what would help.
 func (t *Tree) exceed(check *report.QuotaCheck, group *Group, exceeded report.QuotaExceeded) {
 	key := corev1.ResourceName(exceeded.Key)
 	amounts := Amounts(key, exceeded.Needs, exceeded.Left, exceeded.Hard)
-	line := fmt.Sprintf("group %s: %s: needs %s, %s of %s left (short %s)", group.Name, key,
-		amounts[0], amounts[1], amounts[2], Amount(key, exceeded.Short))
+	surge := ""
+	if exceeded.Surge != nil {
+		surge = fmt.Sprintf(" (%s of it for the surge of an update)", Amount(key, *exceeded.Surge))
+	}
+	line := fmt.Sprintf("group %s: %s: needs %s%s, %s of %s left (short %s)", group.Name, key,
+		amounts[0], surge, amounts[1], amounts[2], Amount(key, exceeded.Short))
 	if exceeded.LargestFit != nil {
 		line += fmt.Sprintf("; largest that fits: %s", count(*exceeded.LargestFit, "replica"))
 	}
@@ -225,10 +236,7 @@ func (c Change) largestFit(group *Group, key corev1.ResourceName) *int64 {
 	if _, single := c.New.Kind.ReplicasPath(); !single || len(c.New.PodSets) != 1 || c.New.PodSets[0].PerNode {
 		return nil
 	}
-	opts := c.options(countsSurge(group))
-	if opts.Surge && c.New.PodSets[0].Surge > 0 {
-		return nil
-	}
+	set, opts := &c.New.PodSets[0], c.options(countsSurge(group))
 	each := prices(c.New, opts)[0][Canonical(key)]
 	if each.Sign() <= 0 {
 		return nil
@@ -237,8 +245,31 @@ func (c Change) largestFit(group *Group, key corev1.ResourceName) *int64 {
 	if had, ok := c.before(group, opts)[Canonical(key)]; ok {
 		room.Add(had)
 	}
-	fit := max(0, quotient(room, each))
+	pods := max(0, quotient(room, each))
+	if !opts.Surge {
+		return &pods
+	}
+	if set.SurgeAt == nil && set.Surge > 0 {
+		return nil
+	}
+	fit := int64(sort.Search(int(min(pods, set.Replicas)), func(less int) bool { // how many fit is where one more does not
+		replicas := int64(less) + 1
+		return replicas+set.SurgeOf(replicas) > pods
+	}))
 	return &fit
+}
+
+// surge is what of key the workload needs for the surge of a rolling update; nil for
+// none.
+func (c Change) surge(group *Group, key corev1.ResourceName) *resource.Quantity {
+	if !countsSurge(group) {
+		return nil
+	}
+	with, without := Charge(c.New, c.options(true))[Canonical(key)], Charge(c.New, c.options(false))[Canonical(key)]
+	if more := minus(with, without); more.Sign() > 0 {
+		return &more
+	}
+	return nil
 }
 
 func newCheck(group, object string) *report.QuotaCheck {

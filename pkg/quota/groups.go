@@ -151,7 +151,7 @@ func (t *Tree) checkSpec(old, group *Group) *report.QuotaCheck {
 		if _, ok := hard[Canonical(key)]; !ok {
 			refuse(check, "spec.hard: lacks %s, which its parent %s has: give every key of the parent", key, parent.Name)
 		} else if needs, grows := growth[Canonical(key)]; grows {
-			t.checkKey(check, parent, key, needs, func() *int64 { return nil })
+			t.checkKey(check, parent, key, needs, nil)
 		}
 	}
 	for _, ancestor := range t.Ancestors(parent) { // of which the group takes nothing

@@ -276,7 +276,7 @@ func (ix *Index) charge(e *entry, group *Group) corev1.ResourceList {
 	surge := countsSurge(group)
 	charge, ok := e.charges[surge]
 	if !ok {
-		opts := Options{Surge: surge, Made: ix.living(e, e.Older, 0), Defaults: ix.Defaults(e.Namespace)}
+		opts := Options{Surge: surge, Made: ix.parts(e), Defaults: ix.Defaults(e.Namespace)}
 		if e.PerNode() {
 			opts.Nodes = ix.Nodes()
 		}

@@ -69,14 +69,24 @@ func templates(w *workload.Workload, defaults workload.Defaults) []Part {
 
 // Living returns what stands of what the object of that UID has made: its pods, those
 // that are being deleted included, and the templates of the objects between that want
-// pods. Of a workload whose controller makes pods of older templates too, the templates
-// of all objects between are among them.
+// pods. Of a workload whose controller makes pods of older templates too, and which has
+// nothing now, the templates of all objects between are among them.
 func (ix *Index) Living(uid types.UID) []Part {
 	e := ix.objects[uid]
 	if e == nil {
 		return nil
 	}
-	return ix.living(e, e.Older, 0)
+	return ix.parts(e)
+}
+
+// parts are what stands of what e has made. Templates of objects that want no pods are
+// among them where an older one may be made again: none of the objects wants any.
+func (ix *Index) parts(e *entry) []Part {
+	parts := ix.living(e, false, 0)
+	if e.Older && !slices.ContainsFunc(parts, func(part Part) bool { return !part.Lives }) {
+		return ix.living(e, true, 0)
+	}
+	return parts
 }
 
 func (ix *Index) living(e *entry, older bool, depth int) []Part {

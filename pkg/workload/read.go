@@ -332,6 +332,9 @@ func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
 	if set.Replicas == 0 || len(numbers) == 0 {
 		return nil // No pods, no update.
 	}
+	if len(numbers) == 1 {
+		set.SurgeAt = value
+	}
 	// No factor is above maxPods, so nothing overflows here.
 	first, err := intstr.GetScaledValueFromIntOrPercent(value, int(numbers[0]), true)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
@@ -69,6 +70,9 @@ type PodSet struct {
 	// PerNode set is a number of nodes, or SurgePercent of them, rounded up.
 	Surge        int64
 	SurgePercent int64
+	// SurgeAt is the surge as the workload says it, of a set with one number of
+	// replicas; nil for none.
+	SurgeAt *intstr.IntOrString
 	// Template is the pods' template, and TemplatePath the fields, keys of maps and
 	// indexes of lists, that lead to it in the object; none for the object itself.
 	Template     *corev1.PodTemplateSpec
@@ -80,6 +84,18 @@ type PodSet struct {
 	// Elsewhere says that the template is another object's: of it, only the resources
 	// are known here.
 	Elsewhere bool
+}
+
+// SurgeOf is how many pods more a rolling update may run of so many replicas.
+func (s *PodSet) SurgeOf(replicas int64) int64 {
+	if s.SurgeAt == nil || replicas == 0 {
+		return 0
+	}
+	surge, err := intstr.GetScaledValueFromIntOrPercent(s.SurgeAt, int(replicas), true)
+	if err != nil { // what cannot be read was refused
+		return 0
+	}
+	return int64(surge)
 }
 
 // Selects says whether a pod of the workload that has those labels is of the set.

@@ -376,8 +376,11 @@ func testRequired(t *testing.T, c client.Client) {
 	}))
 	wantRefused(t, err, "namespace strict: every workload needs a group (label stowage.dev/require-biz-group)", "kubectl get bizrq")
 
-	// Its own controllers' objects come without a label, and are no charge.
-	web := create(t, c, newDeployment("strict", "web", "req", 2, "1"))
+	// What a workload makes names the group too, and is no charge beside it.
+	web := newDeployment("strict", "web", "req", 2, "1")
+	wantRefused(t, c.Create(t.Context(), web.DeepCopy()), "add the label biz.group.resource.quota: req to spec.template.metadata.labels")
+	web.Spec.Template.Labels[stowagev1alpha1.GroupLabel] = "req"
+	create(t, c, web)
 	pods := &corev1.PodList{}
 	must(t, wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		return len(pods.Items) == 2, c.List(ctx, pods, client.InNamespace("strict"))

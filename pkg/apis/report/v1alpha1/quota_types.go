@@ -53,6 +53,9 @@ type QuotaExceeded struct {
 	Left  resource.Quantity `json:"left"`
 	Short resource.Quantity `json:"short"`
 	Hard  resource.Quantity `json:"hard"`
+	// Surge is what of Needs the pods need that a rolling update may add; absent where
+	// none is counted.
+	Surge *resource.Quantity `json:"surge,omitempty"`
 	// LargestFit is the largest number of replicas for which this key has enough;
 	// absent where the object has no single number of replicas.
 	LargestFit *int64 `json:"largestFit,omitempty"`

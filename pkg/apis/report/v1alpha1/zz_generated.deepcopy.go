@@ -669,6 +669,11 @@ func (in *QuotaExceeded) DeepCopyInto(out *QuotaExceeded) {
 	out.Left = in.Left.DeepCopy()
 	out.Short = in.Short.DeepCopy()
 	out.Hard = in.Hard.DeepCopy()
+	if in.Surge != nil {
+		in, out := &in.Surge, &out.Surge
+		x := (*in).DeepCopy()
+		*out = &x
+	}
 	if in.LargestFit != nil {
 		in, out := &in.LargestFit, &out.LargestFit
 		*out = new(int64)

@@ -1,0 +1,154 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// withModels is amounts with what is of a model under its model's key too, and under
+// those of the families that the model's name begins with: "C.32GB" counts as "C".
+func withModels(amounts corev1.ResourceList, models workload.Models) corev1.ResourceList {
+	charge := amounts.DeepCopy()
+	for key, quantity := range amounts {
+		for _, model := range families(modelOf(key, models)) {
+			add(charge, corev1.ResourceList{modelKey(key, model): quantity}) // which may be the name of another resource
+		}
+	}
+	return charge
+}
+
+// modelKey is the key of a model of what the base key stands for.
+func modelKey(base corev1.ResourceName, model string) corev1.ResourceName {
+	return base + "." + corev1.ResourceName(model)
+}
+
+// families are the model and all that its name begins with up to a dot; none for "".
+func families(model string) []string {
+	if model == "" {
+		return nil
+	}
+	names := []string{model}
+	for i, letter := range model {
+		if letter == '.' && i > 0 {
+			names = append(names, model[:i])
+		}
+	}
+	return names
+}
+
+// modelOf is the hardware model of what a base key stands for; empty for any.
+func modelOf(base corev1.ResourceName, models workload.Models) string {
+	switch labelOf(base) {
+	case stowagev1alpha1.CPUTypeLabel:
+		return models.CPU
+	case stowagev1alpha1.MemoryTypeLabel:
+		return models.Memory
+	case stowagev1alpha1.GPUTypeLabel:
+		return models.GPU
+	}
+	return ""
+}
+
+// labelOf is the label that names the model of what a base key stands for; empty where
+// that comes in none.
+func labelOf(base corev1.ResourceName) string {
+	_, name, _ := strings.Cut(string(base), ".") // after "requests." or "limits."
+	switch {
+	case name == string(corev1.ResourceCPU):
+		return stowagev1alpha1.CPUTypeLabel
+	case name == string(corev1.ResourceMemory):
+		return stowagev1alpha1.MemoryTypeLabel
+	case strings.Contains(name, "/"):
+		return stowagev1alpha1.GPUTypeLabel
+	}
+	return ""
+}
+
+// limitedModels are the models by which the group limits the base key, where it does not
+// limit the key itself.
+func limitedModels(group *Group, base corev1.ResourceName) []string {
+	var models []string
+	for key := range CanonicalList(group.Spec.Hard) {
+		key = corev1.ResourceName(strings.TrimPrefix(string(key), cashPrefix))
+		if key == base {
+			return nil
+		}
+		if model, ok := strings.CutPrefix(string(key), string(base)+"."); ok {
+			models = append(models, model)
+		}
+	}
+	slices.Sort(models)
+	return slices.Compact(models)
+}
+
+// checkModels refuses growth of what the group limits by model only to a workload that
+// names no model, and would be charged nothing. Of a model that the group does not limit
+// it says so.
+func checkModels(check *report.QuotaCheck, group *Group, w *workload.Workload, growth corev1.ResourceList) {
+	for _, base := range Keys(growth) {
+		label, models := labelOf(base), limitedModels(group, base)
+		if label == "" || len(models) == 0 {
+			continue
+		}
+		for i := range w.PodSets {
+			set := &w.PodSets[i]
+			if _, asks := amountsOf(podOf(set))[base]; !asks {
+				continue
+			}
+			named := modelOf(base, workload.ModelsOf(set.Template.Labels).Or(w.Models))
+			limited := slices.ContainsFunc(families(named), func(family string) bool { return slices.Contains(models, family) })
+			switch {
+			case named == "":
+				refuse(check, "group %s: limits %s by model only (%s), and the workload names no model: add the label %s: MODEL to it, or to its pods' template",
+					group.Name, base, strings.Join(models, ", "), label)
+				return
+			case !limited:
+				warn(check, "group %s: model %s of %s is not limited and charges nothing: it limits %s", group.Name, named, base, strings.Join(models, ", "))
+				return
+			}
+		}
+	}
+}
+
+// modelsOnly says which resources a group limits by model only.
+func modelsOnly(group *Group) []string {
+	var warnings []string
+	keys := Keys(CanonicalList(group.Spec.Hard))
+	for _, key := range keys {
+		base := baseOf(key)
+		if base == "" || slices.Contains(keys, base) {
+			continue
+		}
+		warning := fmt.Sprintf("spec.hard: limits %s by model only: a workload that names no model is refused, and other models are not limited; add %s to limit all of them", base, base)
+		if !slices.Contains(warnings, warning) {
+			warnings = append(warnings, warning)
+		}
+	}
+	return warnings
+}
+
+// baseOf is the base key of a model key; empty where key is none, or may be none. The
+// resource's name ends at its first dot: that of an extended resource whose own name has
+// one (MIG's) cannot be told from a model.
+func baseOf(key corev1.ResourceName) corev1.ResourceName {
+	prefix, name, _ := strings.Cut(string(key), ".")
+	domain, rest, extended := strings.Cut(name, "/")
+	if !extended {
+		domain, rest = "", name
+	}
+	base, _, model := strings.Cut(rest, ".")
+	if IsCash(key) || !model || strings.HasPrefix(base, "mig-") || !extended && !slices.Contains(native, corev1.ResourceName(base)) {
+		return ""
+	}
+	if extended {
+		base = domain + "/" + base
+	}
+	return corev1.ResourceName(prefix + "." + base)
+}
