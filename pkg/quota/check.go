@@ -140,7 +140,7 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 		}
 	}
 	t.checkAncestors(check, group, growth)
-	checkModels(check, group, c.New, growth)
+	checkModels(check, group, c, growth)
 	check.Warnings = append(check.Warnings, c.uncounted(group)...)
 	return check
 }

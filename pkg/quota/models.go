@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -88,33 +89,48 @@ func limitedModels(group *Group, base corev1.ResourceName) []string {
 	return slices.Compact(models)
 }
 
-// checkModels refuses growth of what the group limits by model only to a workload that
-// names no model, and would be charged nothing. Of a model that the group does not limit
-// it says so.
-func checkModels(check *report.QuotaCheck, group *Group, w *workload.Workload, growth corev1.ResourceList) {
-	for _, base := range Keys(growth) {
-		label, models := labelOf(base), limitedModels(group, base)
-		if label == "" || len(models) == 0 {
+// checkModels refuses a workload that names no model for what its group limits by model
+// only: it would be charged nothing. One that did without before, and asks for no more,
+// may go on. Of a model that the group does not limit it says so.
+func checkModels(check *report.QuotaCheck, group *Group, c Change, growth corev1.ResourceList) {
+	asked := modelsAsked(c.New)
+	for _, base := range slices.Sorted(maps.Keys(asked)) {
+		named := asked[base]
+		models := limitedModels(group, base)
+		if len(models) == 0 {
 			continue
 		}
-		for i := range w.PodSets {
-			set := &w.PodSets[i]
-			if _, asks := amountsOf(podOf(set))[base]; !asks {
-				continue
-			}
-			named := modelOf(base, workload.ModelsOf(set.Template.Labels).Or(w.Models))
-			limited := slices.ContainsFunc(families(named), func(family string) bool { return slices.Contains(models, family) })
-			switch {
-			case named == "":
-				refuse(check, "group %s: limits %s by model only (%s), and the workload names no model: add the label %s: MODEL to it, or to its pods' template",
-					group.Name, base, strings.Join(models, ", "), label)
-				return
-			case !limited:
-				warn(check, "group %s: model %s of %s is not limited and charges nothing: it limits %s", group.Name, named, base, strings.Join(models, ", "))
-				return
+		unnamed := slices.Contains(named, "")
+		if _, grows := growth[base]; !c.ties() && !grows && unnamed == slices.Contains(modelsAsked(c.Old)[base], "") {
+			continue
+		}
+		if unnamed {
+			refuse(check, "group %s: limits %s by model only (%s), and the workload names no model: add the label %s: MODEL to it, or to its pods' template",
+				group.Name, base, strings.Join(models, ", "), labelOf(base))
+			continue
+		}
+		for _, model := range named {
+			if !slices.ContainsFunc(families(model), func(family string) bool { return slices.Contains(models, family) }) {
+				warn(check, "group %s: model %s of %s is not limited and charges nothing: the group limits %s", group.Name, model, base, strings.Join(models, ", "))
 			}
 		}
 	}
+}
+
+// modelsAsked are the models that the workload's pods are of, by the base key of what
+// comes in models and they ask for; "" among them where one names none.
+func modelsAsked(w *workload.Workload) map[corev1.ResourceName][]string {
+	asked := map[corev1.ResourceName][]string{}
+	for i := range w.PodSets {
+		set := &w.PodSets[i]
+		models := workload.ModelsOf(set.Template.Labels).Or(w.Models)
+		for base := range amountsOf(podOf(set)) {
+			if model := modelOf(base, models); labelOf(base) != "" && !slices.Contains(asked[base], model) {
+				asked[base] = append(asked[base], model)
+			}
+		}
+	}
+	return asked
 }
 
 // modelsOnly says which resources a group limits by model only.

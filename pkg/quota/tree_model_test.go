@@ -58,6 +58,10 @@ func (m *plainTree) used(name, key string) int64 {
 
 // workloadFits says whether a workload may become what it is to be.
 func (m *plainTree) workloadFits(old *plainWorkload, w plainWorkload) bool {
+	tied := old == nil || old.group != w.group
+	if m.unnamed(w) && (tied || !m.unnamed(*old) || w.replicas > old.replicas) {
+		return false
+	}
 	for key, hard := range m.groups[w.group].hard {
 		var before, after int64
 		if w.asks(key) {
@@ -71,6 +75,13 @@ func (m *plainTree) workloadFits(old *plainWorkload, w plainWorkload) bool {
 		}
 	}
 	return true
+}
+
+// unnamed says whether a workload names no model, in a group that limits by model only.
+func (m *plainTree) unnamed(w plainWorkload) bool {
+	_, all := m.groups[w.group].hard["limits.cpu"]
+	_, some := m.groups[w.group].hard["limits.cpu.A4"]
+	return w.model == "" && some && !all
 }
 
 // groupFits says whether a group may become what it is to be.

@@ -141,9 +141,11 @@ func TestNamespaceThatRequiresAGroup(t *testing.T) {
 	w.refusedWith(update(w, free, func(d *deployment) { *d.Spec.Replicas = 2 }), stowagev1alpha1.GroupLabel)
 	w.admitted(update(w, free, func(d *deployment) { *d.Spec.Replicas = 0 }))
 
-	// A labelled Deployment's pods pass, whether or not its template has the label too.
+	// A labelled Deployment's pods pass. Its template has the label too.
 	web := w.deployment("web", nlp, 2, cpu("1"))
-	delete(web.Spec.Template.Labels, stowagev1alpha1.GroupLabel)
+	unlabelled := web.DeepCopy()
+	delete(unlabelled.Spec.Template.Labels, stowagev1alpha1.GroupLabel)
+	w.refusedWith(w.Create(t.Context(), unlabelled), "to spec.template.metadata.labels")
 	w.create(web)
 	w.create(w.deployment("api", nlp, 2, cpu("1")))
 	for _, app := range []string{"web", "api"} {

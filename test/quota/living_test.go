@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,16 +33,8 @@ type siege struct {
 func newSiege(t *testing.T) *siege {
 	t.Helper()
 	w := newWorld(t)
-	w.requireGroups()
+	w.requireGroup()
 	return &siege{world: w, editor: w.as(w.name("editor")), group: w.group("nlp", "", hard{"limits.cpu": "5"})}
-}
-
-// requireGroups has every workload of the test's namespace need a group from now on.
-func (w *world) requireGroups() {
-	w.t.Helper()
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:"true"}}}`, stowagev1alpha1.RequireGroupLabel)
-	w.admitted(w.Patch(w.t.Context(), &corev1.Namespace{ObjectMeta: objectName(w.ns)}, client.RawPatch(types.MergePatchType, patch)))
-	time.Sleep(2 * time.Second) // until every API server and replica knows
 }
 
 // live is the sum of limits.cpu of the namespace's pods that have not ended.
@@ -94,6 +87,7 @@ func (s *siege) web(name string, replicas int32, cores string) *appsv1.Deploymen
 // scale scales as kubectl does, by the subresource.
 func (s *siege) scale(obj client.Object, replicas int32) error {
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
+	obj = obj.DeepCopyObject().(client.Object) // the answer is a Scale
 	return s.editor.SubResource("scale").Patch(s.t.Context(), obj, client.RawPatch(types.MergePatchType, patch))
 }
 
@@ -248,6 +242,18 @@ func TestOlderTemplatesOfNothing(t *testing.T) {
 	s.holds()
 }
 
+// orphan deletes a workload and leaves what it made.
+func (s *siege) orphan(obj client.Object) {
+	s.t.Helper()
+	s.admitted(s.editor.Delete(s.t.Context(), obj, client.PropagationPolicy(metav1.DeletePropagationOrphan)))
+	if !s.eventually(func(ctx context.Context) (bool, error) {
+		err := s.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}) {
+		s.t.Fatalf("%s is never gone", obj.GetName())
+	}
+}
+
 // What a workload adopts is charged as large as it is.
 func TestAdoptedPodsAreCharged(t *testing.T) {
 	s := newSiege(t)
@@ -275,7 +281,7 @@ func TestAdoptedPodsAreCharged(t *testing.T) {
 	web := s.web("web", 1, "4")
 	s.admitted(s.make(web))
 	s.running(s.group, 1)
-	s.admitted(s.editor.Delete(t.Context(), web, client.PropagationPolicy(metav1.DeletePropagationOrphan)))
+	s.orphan(web)
 	s.used(s.group, hard{"limits.cpu": "4"})
 	again := s.web("web", 1, "10m")
 	again.Spec.Paused = true
@@ -340,8 +346,7 @@ func TestOrphansStayCharged(t *testing.T) {
 	s.running(s.group, 1)
 	s.refusedWith(edit(s, web, func(d *appsv1.Deployment) { delete(d.Spec.Template.Labels, stowagev1alpha1.GroupLabel) }),
 		"add the label "+stowagev1alpha1.GroupLabel)
-	s.admitted(s.editor.Delete(t.Context(), web, client.PropagationPolicy(metav1.DeletePropagationOrphan)))
-	time.Sleep(2 * time.Second)
+	s.orphan(web)
 	s.used(s.group, hard{"limits.cpu": "4"})
 	s.refusedWith(s.make(s.web("web-2", 1, "4")), "limits.cpu: needs 4")
 	s.holds()
@@ -373,7 +378,7 @@ func TestRequireGroupLater(t *testing.T) {
 	old := w.deployment("old", "", 2, cpu("1"))
 	w.create(old)
 	w.alive("2")
-	w.requireGroups()
+	w.requireGroup()
 	var pods corev1.PodList
 	w.admitted(w.List(t.Context(), &pods, client.InNamespace(w.ns)))
 	w.admitted(w.Delete(t.Context(), &pods.Items[0], client.GracePeriodSeconds(0)))

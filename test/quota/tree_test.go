@@ -171,6 +171,7 @@ func TestLoweringBelowUsed(t *testing.T) {
 	w.used(nlp, hard{"limits.cpu": "5"})
 	w.admitted(update(w, web, func(d *deployment) { *d.Spec.Replicas = 3 }))
 	w.condition(nlp, stowagev1alpha1.ConditionOvercommitted, false)
+	w.used(nlp, hard{"limits.cpu": "3"}) // a pod is charged until it is gone
 	w.create(w.deployment("more", nlp, 1, cpu("1")))
 }
 

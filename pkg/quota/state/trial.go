@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -266,11 +267,15 @@ func (q questions) RequiresGroup(_ context.Context, name string) (bool, error) {
 	return namespace != nil && quota.RequiresGroup(namespace.Labels), nil
 }
 
-// TakesPart implements quota.Questions. A dump may hold no namespaces.
+// TakesPart implements quota.Questions. A dump may hold no namespaces, or be of a cluster
+// in which none takes part yet: what would hold there is asked then.
 func (q questions) TakesPart(_ context.Context, name string) (quota.Answer, error) {
 	namespace := q.state.Snapshot.Namespace(name)
+	none := func() bool {
+		return !slices.ContainsFunc(q.state.Snapshot.Namespaces, func(n *corev1.Namespace) bool { return quota.TakesPart(n.Labels) })
+	}
 	switch {
-	case namespace == nil:
+	case namespace == nil, q.requester.MayCharge == nil && none():
 		return quota.Unknown, nil
 	case quota.TakesPart(namespace.Labels):
 		return quota.Yes, nil

@@ -195,7 +195,8 @@ func TestTrialTakesPart(t *testing.T) {
 	}{
 		"takes part":       {[]snapshot.Object{build.Namespace("ns", "stowage.dev/quota=enabled")}, false, 0},
 		"requires a group": {[]snapshot.Object{build.Namespace("ns", "stowage.dev/require-biz-group=true")}, false, 0},
-		"takes no part":    {[]snapshot.Object{build.Namespace("ns", "")}, true, 0},
+		"takes no part":    {[]snapshot.Object{build.Namespace("ns", ""), build.Namespace("other", "stowage.dev/quota=enabled")}, true, 0},
+		"none does yet":    {[]snapshot.Object{build.Namespace("ns", "")}, false, 1},
 		"unknown":          {nil, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
