@@ -1,12 +1,15 @@
 package quota_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -208,5 +211,75 @@ func TestNegativeRequestsChargeNothing(t *testing.T) {
 		if quantity.Sign() < 0 {
 			t.Errorf("%s: charges %s", key, &quantity)
 		}
+	}
+}
+
+// A workload names a model where its group limits by model only; models come in families.
+func TestModels(t *testing.T) {
+	tree := quota.NewTree([]*quota.Group{
+		newGroup("models", "", list("requests.nvidia.com/gpu.A30", "8", "requests.nvidia.com/gpu.A100", "0")),
+		newGroup("family", "", list("requests.nvidia.com/gpu.C", "2", "requests.nvidia.com/gpu.C.32GB", "8")),
+	})
+	gpus := func(group, model string) *workload.Workload {
+		return with(deployment(t, group, 3, pod(list("nvidia.com/gpu", "1"))), func(w *workload.Workload) { w.Models.GPU = model })
+	}
+	for name, test := range map[string]struct {
+		change        quota.Change
+		refused, said string
+	}{
+		"a model":                    {quota.Change{New: gpus("models", "A30")}, "", ""},
+		"none":                       {quota.Change{New: gpus("models", "")}, "limits requests.nvidia.com/gpu by model only (A100, A30), and the workload names no model: add the label biz.group.resource.quota/gpu-type: MODEL", ""},
+		"another":                    {quota.Change{New: gpus("models", "T4")}, "", "model T4 of requests.nvidia.com/gpu is not limited and charges nothing: the group limits A100, A30"},
+		"none any more":              {quota.Change{Old: gpus("models", "A30"), New: gpus("models", "")}, "the workload names no model", ""},
+		"none before":                {quota.Change{Old: gpus("models", ""), New: gpus("models", "")}, "", ""},
+		"of a family":                {quota.Change{New: gpus("family", "C.32GB")}, "requests.nvidia.com/gpu.C: needs 3, 2 of 2 left", ""},
+		"a name that begins like it": {quota.Change{New: gpus("family", "C2")}, "", "model C2 of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := tree.CheckWorkload(test.change)
+			if text := quota.Text(check); check.Allowed != (test.refused == "") || !strings.Contains(text, test.refused) {
+				t.Errorf("reasons %q, want %q", text, test.refused)
+			}
+			if text := strings.Join(check.Warnings, "\n"); (text == "") != (test.said == "") || !strings.Contains(text, test.said) {
+				t.Errorf("warnings %q, want %q", text, test.said)
+			}
+		})
+	}
+}
+
+// What is needed for an update's surge is said, and how many replicas fit with theirs.
+func TestSurgeIsSaid(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "14"))
+	group.Spec.Surge = "count"
+	w := with(deployment(t, "nlp", 4, pod(list("cpu", "3"))), func(w *workload.Workload) {
+		w.PodSets[0].Surge, w.PodSets[0].SurgeAt = 1, new(intstr.FromString("25%"))
+	})
+	check := quota.NewTree([]*quota.Group{group}).CheckWorkload(quota.Change{New: w})
+	want := "group nlp: limits.cpu: needs 15 (3 of it for the surge of an update), 14 of 14 left (short 1); largest that fits: 3 replicas"
+	if text := quota.Text(check); text != want {
+		t.Errorf("said %q, want %q", text, want)
+	}
+}
+
+// LimitRanges and runtime classes add to what a template's pods charge.
+func TestDefaultsAreCharged(t *testing.T) {
+	limits := &corev1.LimitRange{Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+		Type: corev1.LimitTypeContainer, Default: list("cpu", "500m"), DefaultRequest: list("cpu", "100m"),
+	}}}}
+	class := &nodev1.RuntimeClass{Overhead: &nodev1.Overhead{PodFixed: list("cpu", "250m")}}
+	defaults := workload.Defaults{Limits: []*corev1.LimitRange{limits}, Classes: map[string]*nodev1.RuntimeClass{"kata": class}}
+	spec := corev1.PodSpec{Containers: []corev1.Container{container("main", nil, nil), container("side", list("cpu", "1"), nil)}}
+	w := deployment(t, "nlp", 3, spec)
+	w.PodSets[0].Template.Spec.RuntimeClassName = new("kata")
+	charge := quota.Charge(w, quota.Options{Defaults: defaults})
+	if diff := cmp.Diff(text(list("limits.cpu", "5250m", "requests.cpu", "4050m", "pods", "3")), text(charge)); diff != "" {
+		t.Errorf("charge (-want +got):\n%s", diff)
+	}
+	check := quota.NewTree([]*quota.Group{newGroup("nlp", "", list("limits.cpu", "6"))}).CheckWorkload(quota.Change{New: w, Defaults: defaults})
+	if !check.Allowed {
+		t.Errorf("refused: %s", quota.Text(check))
+	}
+	if len(w.PodSets[0].Template.Spec.Containers[0].Resources.Limits) > 0 {
+		t.Error("the template is changed")
 	}
 }

@@ -48,7 +48,8 @@ func TestCheckCreate(t *testing.T) {
 		"a folder below keys":       {parent: "short", reasons: []string{"spec.hard: lacks cpu, which its parent short has: give every key of the parent"}},
 		"a model above all models":  {hard: list("limits.cpu", "10", "limits.cpu.A4", "100"), warns: []string{"spec.hard[limits.cpu.A4]: 100 is above limits.cpu (10), which counts the same use: it never limits anything"}},
 		"a model of as much as all": {hard: list("limits.cpu", "10", "limits.cpu.A4", "10")},
-		"a model and nothing else":  {hard: list("limits.cpu.A4", "10")},
+		"a model and nothing else":  {hard: list("limits.cpu.A4", "10"), warns: []string{"spec.hard: limits limits.cpu by model only: a workload that names no model is refused, and other models are not limited; add limits.cpu to limit all of them"}},
+		"MIG's name has a dot":      {hard: list("requests.nvidia.com/mig-1g.5gb", "10")},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
