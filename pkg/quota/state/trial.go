@@ -168,12 +168,14 @@ func (t *Trial) Edit(ctx context.Context, e Edit) (*report.QuotaCheck, error) {
 // read reads what the edit would change, nil for nothing, and what it would make of
 // that.
 func (e Edit) read(before snapshot.Object) (change quota.Change, err error) {
-	if change.New, err = e.Kind.Read(e.Object); err != nil {
-		return change, e.errorf(err)
+	if !e.Deleted {
+		if change.New, err = e.Kind.Read(e.Object); err != nil {
+			return change, e.errorf(err)
+		}
 	}
 	if before != nil {
-		if change.Old, err = e.Kind.Read(before); err != nil {
-			return change, e.errorf(err)
+		if change.Old, err = e.Kind.Read(before); err != nil { // it charges nothing, and may be mended
+			change.Old, err = e.Kind.Meta(before), nil
 		}
 	}
 	return change, nil

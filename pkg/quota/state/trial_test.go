@@ -241,3 +241,27 @@ func TestLargestUsersAreNamed(t *testing.T) {
 		t.Errorf("users %q, want %q", got, want)
 	}
 }
+
+// TestTrialMendsTheUnreadable judges what becomes of an object that cannot be read: it
+// charged nothing, and may be mended or deleted.
+func TestTrialMendsTheUnreadable(t *testing.T) {
+	broken := tie(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": map[string]any{"namespace": "ns", "name": "ocr"},
+		"spec": map[string]any{"replicas": "many"},
+	}}, "a")
+	good := broken.DeepCopy()
+	good.Object["spec"] = map[string]any{"replicas": int64(2), "template": map[string]any{"spec": map[string]any{"containers": []any{
+		map[string]any{"name": "main", "resources": map[string]any{"limits": map[string]any{"cpu": "1"}}},
+	}}}}
+	trial := func() *state.Trial {
+		return newState(broken, counted("a", "", "limits.cpu=1", "").Allow("ns").Obj()).Try(state.Requester{})
+	}
+	if got := verdict(t, trial(), edit(t, "rollouts.argoproj.io", good)); !strings.Contains(got, "limits.cpu: needs 2, 1 of 1 left") {
+		t.Errorf("mended: %q", got)
+	}
+	deleted := edit(t, "rollouts.argoproj.io", broken)
+	deleted.Deleted = true
+	if got := verdict(t, trial(), deleted); got != "" {
+		t.Errorf("deleted: %q", got)
+	}
+}
