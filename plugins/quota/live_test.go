@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
@@ -74,7 +75,11 @@ func TestLive(t *testing.T) {
 		build.Namespace("nlp-prod", "stowage.dev/quota=enabled"),
 		tie(build.Deployment("nlp-prod", "web", 2, build.Pod("nlp-prod", "web").Label("app", "web").Request("cpu=1").Limit("cpu=1")), "nlp"),
 	)
-	l.Create(command.ClusterRole("reader", []string{"", "apps", "batch", stowagev1alpha1.GroupName, "argoproj.io"}, []string{"*"}, "list", "watch")...)
+	if _, err := l.Cluster.Client().CoreV1().Namespaces().Patch(t.Context(), metav1.NamespaceDefault, types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"stowage.dev/quota":"enabled"}}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	l.Create(command.ClusterRole("reader", []string{"", "apps", "batch", stowagev1alpha1.GroupName, "argoproj.io", "node.k8s.io"}, []string{"*"}, "list", "watch")...)
 	l.Create(command.ClusterRole("poor", []string{"", "apps", "batch"}, []string{"*"}, "list")...)
 	l.Await("the pods to run", func(ctx context.Context) (bool, error) {
 		pods, err := l.Cluster.Client().CoreV1().Pods("nlp-prod").List(ctx, metav1.ListOptions{FieldSelector: "status.phase=" + string(corev1.PodRunning)})
