@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -30,6 +31,8 @@ type ManifestReader struct {
 	// snapshot that are read.
 	Workloads *workload.Kinds
 	Also      func(snapshot.Kind) bool
+	// Plain are further kinds that are read as they stand, in any version; nil for none.
+	Plain func(schema.GroupKind) bool
 	// Ignored says on stderr why an object of another kind is ignored.
 	Ignored string
 	// Namespace is that of objects which name none; empty for "default".
@@ -85,6 +88,10 @@ var errIgnored = errors.New("not a kind that is read")
 func (r ManifestReader) typed(content *unstructured.Unstructured) (Manifest, error) {
 	gvk := content.GroupVersionKind()
 	manifest := Manifest{Object: content, Workload: r.Workloads.Of(gvk.GroupKind())}
+	if r.Plain != nil && r.Plain(gvk.GroupKind()) {
+		content.SetNamespace(cmp.Or(content.GetNamespace(), r.Namespace, corev1.NamespaceDefault))
+		return manifest, nil
+	}
 	kind, known := snapshot.Known(gvk.GroupKind())
 	if manifest.Workload == nil && (!known || !r.Also(kind)) {
 		return manifest, errIgnored

@@ -29,6 +29,9 @@ type Case struct {
 	// counted says that the change is not to be judged, only counted; labels, that what
 	// the workload makes must name its group too.
 	counted, labels bool
+	// maxReplicas is how many replicas the change gives its workload where an autoscaler
+	// may do so later; 0 for a change that is made now.
+	maxReplicas int32
 	// grown is the change's growth by whether the group counts surge.
 	grown map[bool]corev1.ResourceList
 }
@@ -66,6 +69,8 @@ func (c *Case) By(tree *Tree) Check {
 		return Check{QuotaCheck: c.decision}
 	case c.template.New != nil:
 		return Check{QuotaCheck: c.byTemplate(tree)}
+	case c.maxReplicas > 0:
+		return Check{QuotaCheck: c.byAutoscaler(tree)}
 	}
 	group := tree.Group(c.Group)
 	if closed(group) {

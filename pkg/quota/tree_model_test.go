@@ -62,7 +62,7 @@ func (m *plainTree) workloadFits(old *plainWorkload, w plainWorkload) bool {
 	if m.unnamed(w) && (tied || !m.unnamed(*old) || w.replicas > old.replicas) {
 		return false
 	}
-	for key, hard := range m.groups[w.group].hard {
+	grows := func(key string) int64 {
 		var before, after int64
 		if w.asks(key) {
 			after = w.replicas
@@ -70,8 +70,18 @@ func (m *plainTree) workloadFits(old *plainWorkload, w plainWorkload) bool {
 		if old != nil && old.group == w.group && old.asks(key) {
 			before = old.replicas
 		}
-		if grows := after - before; grows > 0 && m.used(w.group, key)+grows > hard {
+		return after - before
+	}
+	for key, hard := range m.groups[w.group].hard {
+		if grows(key) > 0 && m.used(w.group, key)+grows(key) > hard {
 			return false
+		}
+	}
+	for above := m.groups[w.group].parent; above != ""; above = m.groups[above].parent {
+		for key, hard := range m.groups[above].hard {
+			if grows(key) > 0 && m.used(above, key) > hard {
+				return false
+			}
 		}
 	}
 	return true
@@ -86,7 +96,7 @@ func (m *plainTree) unnamed(w plainWorkload) bool {
 
 // groupFits says whether a group may become what it is to be.
 func (m *plainTree) groupFits(name string, old *plainGroup, group plainGroup) bool {
-	if len(group.hard) == 0 || old != nil && old.parent != group.parent {
+	if old != nil && old.parent != group.parent {
 		return false
 	}
 	if parent, ok := m.groups[group.parent]; ok {

@@ -24,7 +24,8 @@ const (
 		Say whether quota would admit a change, and if not, what is short and where it
 		could come from. The admission webhook decides by the same rules.
 
-		A file may hold several objects: each is judged with those before it admitted.
+		A file may hold several objects: each is judged with those before it admitted,
+		and a HorizontalPodAutoscaler with all of them, by the most that it may ask for.
 		An object that exists is updated, another one created, unless --op says
 		otherwise. Nothing is changed in the cluster.`
 
@@ -158,7 +159,7 @@ func (o *checkOptions) ask(ctx context.Context) (*report.QuotaCheckList, error) 
 			return nil, err
 		}
 	}
-	groups, err := o.source.load(ctx, o.Env, "nodes", "namespaces")
+	groups, err := o.source.load(ctx, o.Env, "nodes", "namespaces", "resourcequotas")
 	if err != nil {
 		return nil, err
 	}
@@ -186,14 +187,19 @@ func (o *checkOptions) judgeAll(ctx context.Context, groups *state.State, subjec
 		}
 	}
 	trial := groups.Try(you)
-	list := &report.QuotaCheckList{Items: []report.QuotaCheck{}}
+	list := &report.QuotaCheckList{Items: make([]report.QuotaCheck, len(subjects))}
 	list.SetGroupVersionKind(report.GroupVersion.WithKind("QuotaCheckList"))
-	for _, subject := range subjects {
-		check, err := judge(ctx, trial, subject, operation(o.op))
-		if err != nil {
-			return nil, err
+	for _, autoscalers := range []bool{false, true} { // which ask for what all else leaves
+		for i, subject := range subjects {
+			if (subject.autoscaler() != nil) != autoscalers {
+				continue
+			}
+			check, err := judge(ctx, trial, subject, operation(o.op))
+			if err != nil {
+				return nil, err
+			}
+			list.Items[i] = *check
 		}
-		list.Items = append(list.Items, *check)
 	}
 	return list, nil
 }

@@ -28,6 +28,9 @@ func judge(ctx context.Context, trial *state.Trial, s subject, op operation) (*r
 		}
 		return trial.PutGroup(group), nil
 	}
+	if autoscaler := s.autoscaler(); autoscaler != nil {
+		return trial.Autoscale(ctx, autoscaler, op == opDelete)
+	}
 	edit := state.Edit{Kind: s.kind, Object: s.object, Scaled: s.scaled}
 	op, err := op.of(s.kind.GroupResource().String(), s.object.GetName(), trial.Object(edit) != nil)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/resource"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -15,7 +16,7 @@ import (
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
-// subject is one object to judge: a group, or a workload of kind.
+// subject is one object to judge: a group, a workload of kind, or an autoscaler.
 type subject struct {
 	object snapshot.Object
 	kind   *workload.Kind
@@ -29,12 +30,21 @@ func (s subject) group() *quota.Group {
 	return group
 }
 
+// autoscaler is the subject as an autoscaler; nil for none.
+func (s subject) autoscaler() *unstructured.Unstructured {
+	if content, ok := s.object.(*unstructured.Unstructured); ok && s.kind == nil {
+		return content
+	}
+	return nil
+}
+
 // readManifests reads the groups and workloads of files, in their order. An object
 // without a namespace gets this one.
 func readManifests(env cli.Env, files resource.FilenameOptions, kinds *workload.Kinds, namespace string) ([]subject, error) {
 	manifests, err := cli.ManifestReader{
 		Files: files, Workloads: kinds, Namespace: namespace,
 		Also:    func(kind snapshot.Kind) bool { return kind.Kind == stowagev1alpha1.BizGroupResourceQuotaKind },
+		Plain:   func(kind schema.GroupKind) bool { return kind == quota.AutoscalerKind },
 		Ignored: "no workload and no business group",
 	}.Read(env)
 	if err != nil {

@@ -159,6 +159,7 @@ func (t *Trial) Edit(ctx context.Context, e Edit) (*report.QuotaCheck, error) {
 	if c != nil {
 		check = c.By(t.groups).QuotaCheck
 	}
+	t.state.note(check, change)
 	if !check.Allowed {
 		return t.state.nameUsers(check), nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,12 +67,17 @@ func TestCheckSaysTheSame(t *testing.T) {
 				if text := quota.Text(verdict); verdict.Allowed != (test.refused == "") || !strings.Contains(text, test.refused) {
 					t.Errorf("reasons %q, want %q", text, test.refused)
 				}
-				if text := strings.Join(verdict.Warnings, "\n"); (text == "") != (test.warned == "") || !strings.Contains(text, test.warned) {
-					t.Errorf("warnings %q, want %q", text, test.warned)
+			}
+			if text := strings.Join(admission.Warnings, "\n"); (text == "") != (test.warned == "") || !strings.Contains(text, test.warned) {
+				t.Errorf("warnings %q, want %q", text, test.warned)
+			}
+			for _, warning := range admission.Warnings { // to which the check adds what it does not cover
+				if !slices.Contains(check.Warnings, warning) {
+					t.Errorf("the check does not warn %q", warning)
 				}
 			}
 			if diff := cmp.Diff(admission, check, cmpopts.EquateEmpty(),
-				cmpopts.IgnoreFields(report.QuotaCheck{}, "TypeMeta", "Object", "Group"), cmpopts.IgnoreFields(report.QuotaExceeded{}, "Users"), cmp.Comparer(sameQuantity)); diff != "" {
+				cmpopts.IgnoreFields(report.QuotaCheck{}, "TypeMeta", "Object", "Group", "Warnings"), cmpopts.IgnoreFields(report.QuotaExceeded{}, "Users"), cmp.Comparer(sameQuantity)); diff != "" {
 				t.Errorf("- is the webhook, + is the check:\n%s", diff)
 			}
 		})

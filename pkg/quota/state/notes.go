@@ -1,0 +1,131 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// note says of a verdict on a workload what it does not cover: that nothing is charged,
+// what is not known, and what else may stop or enlarge its pods.
+func (s *State) note(check *report.QuotaCheck, change quota.Change) {
+	notes := slices.Concat(s.ungrouped(check, change.New), s.unknownNodes(change.New), s.injected(change.New), s.natives(change))
+	check.Warnings = append(check.Warnings, notes...)
+}
+
+// ungrouped says that a workload which may be without a group charges nothing.
+func (s *State) ungrouped(check *report.QuotaCheck, w *workload.Workload) []string {
+	if w.Group != "" || !check.Allowed {
+		return nil
+	}
+	if charger, _ := s.Workloads.Charger(w); charger != nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("charges nothing: names no group (label %s)", stowagev1alpha1.GroupLabel)}
+}
+
+// unknownNodes says that a workload with a pod on each node is not charged for them.
+func (s *State) unknownNodes(w *workload.Workload) []string {
+	if !w.PerNode() || len(s.Snapshot.Nodes) > 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("no nodes are known: %s has a pod on each eligible one, of which none is judged here", w)}
+}
+
+// injectors are the labels and annotations, of a pod or of its namespace, by which a
+// service mesh adds a container to pods, and what those say that want one.
+var injectors = []struct {
+	key, mesh string
+	values    []string // nil for any
+}{
+	{"sidecar.istio.io/inject", "Istio", []string{"true"}},
+	{"istio-injection", "Istio", []string{"enabled"}},
+	{"istio.io/rev", "Istio", nil},
+	{"linkerd.io/inject", "Linkerd", []string{"enabled", "ingress"}},
+	{"config.linkerd.io/inject", "Linkerd", []string{"enabled", "ingress"}},
+	{"consul.hashicorp.com/connect-inject", "Consul", []string{"true"}},
+	{"kuma.io/sidecar-injection", "Kuma", []string{"enabled", "true"}},
+	{"dapr.io/enabled", "Dapr", []string{"true"}},
+	{"vault.hashicorp.com/agent-inject", "Vault", []string{"true"}},
+}
+
+// injected says who adds containers to the workload's pods, which are charged once the
+// pods are there.
+func (s *State) injected(w *workload.Workload) []string {
+	var asked []map[string]string
+	for _, set := range w.PodSets {
+		asked = append(asked, set.Template.Labels, set.Template.Annotations)
+	}
+	if namespace := s.Snapshot.Namespace(w.Namespace); namespace != nil && len(w.PodSets) > 0 {
+		asked = append(asked, namespace.Labels, namespace.Annotations)
+	}
+	var notes []string
+	for _, injector := range injectors {
+		if slices.ContainsFunc(asked, func(given map[string]string) bool { return wants(given, injector.key, injector.values) }) {
+			notes = append(notes, fmt.Sprintf("%s is asked to inject a container (%s): what it asks for is not judged here, and charged once the pods have it", injector.mesh, injector.key))
+		}
+	}
+	return notes
+}
+
+func wants(given map[string]string, key string, values []string) bool {
+	value, ok := given[key]
+	return ok && (values == nil || slices.Contains(values, value))
+}
+
+// natives says which ResourceQuotas of the namespace have less left than the change asks
+// for: they stop pods, where groups have let the workload by.
+func (s *State) natives(change quota.Change) []string {
+	opts := quota.Options{Nodes: s.Workloads.Nodes()}
+	growth := quota.Increase(quota.Charge(change.Old, opts), quota.Charge(change.New, opts))
+	var notes []string
+	for _, native := range s.Snapshot.ResourceQuotas {
+		if native.Namespace != change.New.Namespace {
+			continue
+		}
+		if short := shortIn(native, growth); len(short) > 0 {
+			notes = append(notes, fmt.Sprintf("ResourceQuota %s has %s: not all pods will start%s", native.Name, strings.Join(short, "; "), scoped(native)))
+		}
+	}
+	return notes
+}
+
+// shortIn says of each key that a ResourceQuota has too little of what is left, and what
+// is needed: "1 core left, 4 pods need 8".
+func shortIn(native *corev1.ResourceQuota, growth corev1.ResourceList) []string {
+	var short []string
+	for _, key := range quota.Keys(native.Spec.Hard) {
+		needs, asked := growth[quota.Canonical(key)]
+		left := less(native.Spec.Hard[key], native.Status.Used[key])
+		if asked && needs.Cmp(left) > 0 {
+			amounts := quota.Amounts(key, left, needs)
+			short = append(short, fmt.Sprintf("%s: %s left, %s needed", key, amounts[0], amounts[1]))
+		}
+	}
+	return short
+}
+
+// scoped says that a ResourceQuota may not be about the workload's pods.
+func scoped(native *corev1.ResourceQuota) string {
+	scopes := map[string]bool{}
+	for _, scope := range native.Spec.Scopes {
+		scopes[string(scope)] = true
+	}
+	if selector := native.Spec.ScopeSelector; selector != nil {
+		for _, match := range selector.MatchExpressions {
+			scopes[string(match.ScopeName)] = true
+		}
+	}
+	if len(scopes) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", if they are of its scopes (%s)", strings.Join(slices.Sorted(maps.Keys(scopes)), ", "))
+}
