@@ -47,7 +47,7 @@ func TestParseTargets(t *testing.T) {
 		{args: []string{"cj"}, want: []string{"cronjobs.batch/"}},
 		{args: []string{"ro/web", "rollouts.v1alpha1.argoproj.io/web", "pytorchjob/a", "lws/b", "jobsets.jobset.x-k8s.io/c"},
 			want: []string{"rollouts.argoproj.io/web", "rollouts.argoproj.io/web", "pytorchjobs.kubeflow.org/a", "leaderworkersets.leaderworkerset.x-k8s.io/b", "jobsets.jobset.x-k8s.io/c"}},
-		{args: []string{"deploymnet/web"}, err: `"deploymnet/web": unknown resource type "deploymnet", expected one of cronjob, daemonset, deployment, job, jobset, leaderworkerset, mpijob, pod, pytorchjob, raycluster, replicaset, replicationcontroller, rollout, statefulset, tfjob, trainjob; did you mean "deployment"?`},
+		{args: []string{"deploymnet/web"}, err: `"deploymnet/web": unknown resource type "deploymnet", expected one of cloneset, cronjob, daemonset, deployment, jaxjob, job, jobset, leaderworkerset, mpijob, notebook, paddlejob, pod, pytorchjob, raycluster, rayjob, rayservice, replicaset, replicationcontroller, rollout, sparkapplication, statefulset, tfjob, trainjob, xgboostjob; did you mean "deployment"?`},
 		{args: []string{"pod/"}, err: `arguments in resource/name form must have a single resource and name, not "pod/"`},
 		{args: []string{"pod/a/b"}, err: `arguments in resource/name form must have a single resource and name, not "pod/a/b"`},
 		{args: []string{"pod", "pod/a"}, err: `there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'pod/NAME' instead of 'pod NAME' or 'NAME')`},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -96,12 +98,12 @@ func (r ManifestReader) typed(content *unstructured.Unstructured) (Manifest, err
 	if manifest.Workload == nil && (!known || !r.Also(kind)) {
 		return manifest, errIgnored
 	}
-	expected, namespaced := kind.GroupVersionKind, kind.Namespaced
+	versions, namespaced := []string{kind.Version}, kind.Namespaced
 	if manifest.Workload != nil {
-		expected, namespaced = manifest.Workload.GroupVersionKind(), true
+		versions, namespaced = manifest.Workload.AllVersions(), true
 	}
-	if gvk != expected {
-		return manifest, fmt.Errorf("apiVersion %q, expected %q", gvk.GroupVersion(), expected.GroupVersion())
+	if !slices.Contains(versions, gvk.Version) {
+		return manifest, fmt.Errorf("apiVersion %q, expected %s", gvk.GroupVersion(), apiVersions(gvk.Group, versions))
 	}
 	if known && kind.Typed() && kind.GroupVersionKind == gvk {
 		manifest.Object = kind.New()
@@ -113,4 +115,13 @@ func (r ManifestReader) typed(content *unstructured.Unstructured) (Manifest, err
 		manifest.Object.SetNamespace(cmp.Or(r.Namespace, corev1.NamespaceDefault))
 	}
 	return manifest, nil
+}
+
+// apiVersions are a group's versions as an error lists them: "kubeflow.org/v1" or ....
+func apiVersions(group string, versions []string) string {
+	var quoted []string
+	for _, version := range versions {
+		quoted = append(quoted, strconv.Quote(schema.GroupVersion{Group: group, Version: version}.String()))
+	}
+	return strings.Join(quoted, " or ")
 }

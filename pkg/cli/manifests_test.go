@@ -104,6 +104,22 @@ func TestReadManifests(t *testing.T) {
 	}
 }
 
+// TestReadManifestsVersions reads a workload in any version of its kind.
+func TestReadManifestsVersions(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1": "", "v2beta1": "", "v3": `apiVersion "kubeflow.org/v3", expected "kubeflow.org/v1" or "kubeflow.org/v2beta1"`,
+	} {
+		text := "apiVersion: kubeflow.org/" + version + "\nkind: MPIJob\nmetadata: {name: m}\n"
+		objects, _, err := read(resource.FilenameOptions{Filenames: []string{"-"}}, text)
+		switch {
+		case want == "" && (err != nil || len(objects) != 1):
+			t.Errorf("%s: got %v, %v, want the job", version, objects, err)
+		case want != "" && (err == nil || !strings.HasSuffix(err.Error(), want)):
+			t.Errorf("%s: got %v, want %s", version, err, want)
+		}
+	}
+}
+
 // TestReadManifestsRefuses names the file and the object of each mistake.
 func TestReadManifestsRefuses(t *testing.T) {
 	for text, want := range map[string]string{

@@ -81,7 +81,7 @@ func parseSlashed(kinds *workload.Kinds, args []string) ([]Target, error) {
 
 // named pairs a kind with names; no name means every object of the kind.
 func named(kind *workload.Kind, names []string) []Target {
-	target := Target{Kind: snapshot.Workload(kind.GroupVersionKind(), kind.Resource), Workload: kind}
+	target := Target{Kind: snapshot.Workload(kind.GroupVersionKind(), kind.Resource, kind.AllVersions()[1:]...), Workload: kind}
 	if len(names) == 0 {
 		return []Target{target}
 	}
@@ -111,7 +111,10 @@ func resourceTypes(kinds *workload.Kinds) map[string]*workload.Kind {
 	for _, kind := range kinds.All() {
 		suffixes := []string{""}
 		if kind.Group != "" {
-			suffixes = append(suffixes, "."+kind.Group, "."+kind.Version+"."+kind.Group)
+			suffixes = append(suffixes, "."+kind.Group)
+			for _, version := range kind.AllVersions() {
+				suffixes = append(suffixes, "."+version+"."+kind.Group)
+			}
 		}
 		for _, name := range append([]string{kind.Resource, strings.ToLower(kind.Kind)}, kind.ShortNames...) {
 			for _, suffix := range suffixes {

@@ -172,7 +172,7 @@ func rule(kind *workload.Kind, resource string, scope admissionv1.ScopeType, ope
 		Operations: operations,
 		Rule: admissionv1.Rule{
 			APIGroups:   []string{kind.Group},
-			APIVersions: []string{kind.Version},
+			APIVersions: kind.AllVersions(),
 			Resources:   []string{resource},
 			Scope:       &scope,
 		},
@@ -206,7 +206,7 @@ func mayChargeMore(kind *workload.Kind) string {
 func (w *webhooks) scale() {
 	var rules []admissionv1.RuleWithOperations
 	for _, kind := range w.opts.Kinds.All() {
-		if kind.Scale {
+		if kind.Scale != "" {
 			rules = append(rules, rule(kind, kind.Resource+"/scale", admissionv1.NamespacedScope, admissionv1.Update))
 		}
 	}

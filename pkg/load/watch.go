@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
@@ -279,7 +280,7 @@ func (s *Stream) open(ctx context.Context, k snapshot.Kind, at position, options
 			Param("allowWatchBookmarks", "true").Param("resourceVersion", options.ResourceVersion).Watch(ctx)
 	}
 	options.LabelSelector = k.Label
-	resource := k.GroupVersion().WithResource(k.Resource)
+	resource := schema.GroupVersionResource{Group: k.Group, Version: at.version, Resource: k.Resource}
 	return s.custom.Resource(resource).Namespace(at.namespace).Watch(ctx, options)
 }
 

@@ -39,7 +39,9 @@ func manifest(t *testing.T, kind string) *unstructured.Unstructured {
 // Every kind of the table makes pods that can be told, but for those whose template is
 // another object's.
 func TestEveryKindMakesPods(t *testing.T) {
-	elsewhere := map[string]bool{"TrainJob": true}
+	elsewhere := map[string]bool{
+		"TrainJob/node": true, "RayJob/submitter": true, "SparkApplication/driver": true, "SparkApplication/executor": true,
+	}
 	for _, kind := range workload.Default().All() {
 		t.Run(kind.Kind, func(t *testing.T) {
 			w, err := owner.Read(workload.Default(), manifest(t, kind.Kind))
@@ -49,7 +51,7 @@ func TestEveryKindMakesPods(t *testing.T) {
 			maker := newMaker()
 			for i := range w.Sets {
 				set := &w.Sets[i]
-				if set.Elsewhere != elsewhere[kind.Kind] {
+				if set.Elsewhere != elsewhere[kind.Kind+"/"+set.Name] {
 					t.Errorf("set %q: elsewhere %t", set.Name, set.Elsewhere)
 				}
 				pod := maker.Replica(w, set, 0)

@@ -36,10 +36,14 @@ func (s *scales) finder(pod *corev1.Pod) owner.Ref {
 // replicas is how many pods an object wants; false if it is not known, or has no scale.
 func (s *scales) replicas(ref owner.Ref) (int32, bool) {
 	w, ok := s.index.Workload(ref)
-	if !ok || !w.Kind.Scale || len(w.Sets) == 0 {
+	if !ok {
 		return 0, false
 	}
-	return int32(w.Sets[0].Replicas), true
+	set := w.Kind.Scaled(w.Sets)
+	if set == nil {
+		return 0, false
+	}
+	return int32(set.Replicas), true
 }
 
 // desired is how many healthy pods a budget asks for: what its status says if that

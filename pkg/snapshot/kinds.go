@@ -158,10 +158,25 @@ func untyped(apiVersion, kind, resource string) Kind {
 }
 
 // Labelled describes a workload kind that is not in the table, whose objects
-// count only where they are tied to a business group. Others keeps them.
-func Labelled(gvk schema.GroupVersionKind, resource string) Kind {
+// count only where they are tied to a business group. Others keeps them. Where its
+// version is not served, the older ones are read, each as what it is.
+func Labelled(gvk schema.GroupVersionKind, resource string, older ...string) Kind {
 	apiVersion, kind := gvk.ToAPIVersionAndKind()
 	k := untyped(apiVersion, kind, resource)
+	k.Older = older
+	k.holds = func(o Object) bool {
+		found := o.GetObjectKind().GroupVersionKind()
+		return found.GroupKind() == gvk.GroupKind() && (found.Version == gvk.Version || slices.Contains(older, found.Version))
+	}
+	k.list = func(s *Snapshot) []Object {
+		var objects []Object
+		for _, o := range s.Others {
+			if k.holds(o) {
+				objects = append(objects, o)
+			}
+		}
+		return objects
+	}
 	k.Namespaced = true
 	k.Label = stowagev1alpha1.GroupLabel
 	k.reduce = reduceLabelled
@@ -169,11 +184,11 @@ func Labelled(gvk schema.GroupVersionKind, resource string) Kind {
 }
 
 // Workload is a workload kind's row in the table or, where it has none, Labelled.
-func Workload(gvk schema.GroupVersionKind, resource string) Kind {
+func Workload(gvk schema.GroupVersionKind, resource string, older ...string) Kind {
 	if known, ok := Known(gvk.GroupKind()); ok {
 		return known
 	}
-	return Labelled(gvk, resource)
+	return Labelled(gvk, resource, older...)
 }
 
 // kinds are those of the table, and those of the other objects in s.

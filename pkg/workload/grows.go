@@ -23,21 +23,58 @@ func (k *Kind) Grows() string {
 	if k.Template != "" {
 		same = append(same, equal("object", "oldObject", k.Template))
 	}
-	if k.Suspend != "" {
+	if k.Suspend != "" && !k.stateInMetadata() {
 		same = append(same, fmt.Sprintf("type(%s.orValue(false)) == bool", field("object", k.Suspend)))
 	}
 	grown := "!(" + allOf(same) + ")"
 	if k.Suspend != "" {
-		suspended := " == optional.of(true)"
-		grown = fmt.Sprintf("!(%s) && (%s || %s)",
-			field("object", k.Suspend)+suspended, field("oldObject", k.Suspend)+suspended, grown)
+		grown = fmt.Sprintf("!(%s) && (%s || %s)", k.suspendedNow("object"), k.suspendedNow("oldObject"), grown)
 	}
-	return equalSpec + grown
+	return k.mayMatter() + grown
 }
 
-// equalSpec comes first for its speed, and since a spec that is as it was is let
-// through whatever it holds.
-const equalSpec = "object.?spec != oldObject.?spec && "
+// suspendedNow says that the object is suspended.
+func (k *Kind) suspendedNow(variable string) string {
+	if k.stateInMetadata() {
+		return field(variable, k.Suspend) + ".hasValue()"
+	}
+	return field(variable, k.Suspend) + " == optional.of(true)"
+}
+
+// mayMatter comes first for its speed, and since an object of which all that is looked
+// at is as it was is let through whatever it holds.
+func (k *Kind) mayMatter() string {
+	var differ []string
+	for _, path := range k.outsideSpec() {
+		differ = append(differ, field("object", path)+" != "+field("oldObject", path))
+	}
+	if len(differ) == 0 {
+		return "object.?spec != oldObject.?spec && "
+	}
+	return "(object.?spec != oldObject.?spec || " + strings.Join(differ, " || ") + ") && "
+}
+
+// outsideSpec are the paths in the metadata on which the number of pods depends.
+func (k *Kind) outsideSpec() []string {
+	var paths []string
+	add := func(from ...string) {
+		for _, path := range from {
+			if strings.HasPrefix(path, "metadata.") && !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	add(k.Suspend)
+	for i := range k.PodSets {
+		set := &k.PodSets[i]
+		for _, condition := range set.conditions() {
+			for _, path := range conditionPaths(condition.path) {
+				add(absolute(set.root(), path))
+			}
+		}
+	}
+	return paths
+}
 
 // notGrown says that the sets which p declares have not grown: all of what is
 // returned holds.
@@ -74,7 +111,14 @@ func (p *PodSetPaths) listNotGrown() string {
 func (p *PodSetPaths) entryNotGrown(now, before string) []string {
 	var same []string
 	for _, path := range p.unchanged() {
-		same = append(same, equal(now, before, path))
+		if whole, ok := strings.CutPrefix(path, fromObject); ok {
+			same = append(same, equal("object", "oldObject", whole))
+		} else {
+			same = append(same, equal(now, before, path))
+		}
+	}
+	if p.Optional {
+		same = append(same, now+".hasValue() == "+before+".hasValue()")
 	}
 	if p.isPod() {
 		same = append(same, podNotGrown(now, before)...)
@@ -94,12 +138,16 @@ func (p *PodSetPaths) entryNotGrown(now, before string) []string {
 // unchanged are the paths at which a set that has not grown is as it was.
 func (p *PodSetPaths) unchanged() []string {
 	var paths []string
-	add := func(path string) {
-		if path != "" {
-			paths = append(paths, path)
+	add := func(from ...string) {
+		for _, path := range from {
+			if path != "" && !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
 		}
 	}
-	add(conditionPath(p.Unless))
+	for _, condition := range p.conditions() {
+		add(conditionPaths(condition.path)...)
+	}
 	if p.Template != "" && !p.isPod() {
 		add(join(p.Template, "spec"))
 		add(join(p.Template, "metadata.labels")) // they may name a group
@@ -108,9 +156,15 @@ func (p *PodSetPaths) unchanged() []string {
 		add(join(p.TemplateDefault, "spec"))
 		add(join(p.TemplateDefault, "metadata.labels"))
 	}
-	add(p.Resources)
+	add(p.Resources, p.Labels)
+	for i := range p.Amounts {
+		add(p.Amounts[i].paths()...)
+	}
+	for _, container := range p.Containers {
+		add(container.Resources)
+	}
 	for _, rule := range p.Surge {
-		add(conditionPath(rule.When))
+		add(conditionPaths(rule.When)...)
 		add(rule.Path)
 	}
 	return paths
@@ -156,7 +210,11 @@ func atMost(now, before, path string, absent int64) string {
 // of the object itself.
 func field(variable, path string) string {
 	for _, name := range split(path) {
-		variable += ".?" + name
+		if notField(name) { // the key of a label or an annotation
+			variable += fmt.Sprintf("[?%q]", name)
+		} else {
+			variable += ".?" + name
+		}
 	}
 	return variable
 }

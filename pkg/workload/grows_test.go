@@ -165,17 +165,51 @@ func TestGrows(t *testing.T) {
 		{"RayCluster", `{spec: {workerGroupSpecs: {"0": {suspend: true}}}}`, ``, grows},
 		{"RayCluster", ``, `{spec: {workerGroupSpecs: {"0": {replicas: 1}}}}`, same},
 		{"RayCluster", ``, `{spec: {suspend: true}}`, same},
+		{"RayCluster", `{spec: {enableInTreeAutoscaling: false}}`, ``, grows},
+		{"RayCluster", ``, `{spec: {autoscalerOptions: {resources: {limits: {cpu: "4"}}}}}`, grows},
+		{"RayJob", `{spec: {submissionMode: HTTPMode}}`, ``, grows},
+		{"RayJob", `{spec: {rayClusterSpec: null}}`, ``, grows},
+		{"RayJob", ``, `{spec: {submitterPodTemplate: {spec: {containers: [{name: main, resources: {requests: {cpu: "3"}}}]}}}}`, grows},
+		{"RayJob", ``, `{spec: {rayClusterSpec: {workerGroupSpecs: {"0": {replicas: 4}}}}}`, grows},
+		{"RayJob", ``, `{spec: {rayClusterSpec: {workerGroupSpecs: {"0": {replicas: 2}}}}}`, same},
+		{"RayService", `{spec: {upgradeStrategy: {type: None}}}`, ``, grows},
+		{"RayService", ``, `{spec: {serveConfigV2: "applications: []"}}`, same},
+		{"XGBoostJob", ``, `{spec: {xgbReplicaSpecs: {Worker: {replicas: 4}}}}`, grows},
+		{"XGBoostJob", ``, `{spec: {xgbReplicaSpecs: {Worker: {replicas: 2}}}}`, same},
+		{"PaddleJob", ``, `{spec: {paddleReplicaSpecs: {Worker: {replicas: 4}}}}`, grows},
+		{"PaddleJob", ``, `{spec: {paddleReplicaSpecs: {Master: null}}}`, same},
+		{"JAXJob", ``, `{spec: {jaxReplicaSpecs: {Worker: {replicas: 4}}}}`, grows},
+		{"JAXJob", ``, `{spec: {runPolicy: {suspend: true}}}`, same},
+		{"Notebook", `{metadata: {annotations: {kubeflow-resource-stopped: now}}}`, ``, grows},
+		{"Notebook", ``, `{metadata: {annotations: {kubeflow-resource-stopped: now}}}`, same},
+		{"Notebook", `{metadata: {annotations: null}}`, ``, same},
+		{"Notebook", ``, `{spec: {template: {spec: {containers: {"0": {resources: {limits: {cpu: "9"}}}}}}}}`, grows},
+		{"Job.batch.volcano.sh", ``, `{spec: {tasks: {"1": {replicas: 4}}}}`, grows},
+		{"Job.batch.volcano.sh", ``, `{spec: {minAvailable: 2, tasks: {"1": {replicas: 2}}}}`, same},
+		{"CloneSet", ``, `{spec: {replicas: 9}}`, grows},
+		{"CloneSet", ``, `{spec: {updateStrategy: {rollingUpdate: {maxSurge: 60%}}}}`, grows},
+		{"CloneSet", ``, `{spec: {updateStrategy: {rollingUpdate: {partition: 3}}}}`, same},
+		{"StatefulSet.apps.kruise.io", ``, `{spec: {replicas: 4}}`, grows},
+		{"StatefulSet.apps.kruise.io", ``, `{spec: {replicas: 2}}`, same},
+		{"SparkApplication", ``, `{spec: {executor: {instances: 11}}}`, grows},
+		{"SparkApplication", ``, `{spec: {executor: {instances: 9}}}`, same},
+		{"SparkApplication", ``, `{spec: {executor: {memory: 9g}}}`, grows},
+		{"SparkApplication", ``, `{spec: {memoryOverheadFactor: "0.9"}}`, grows},
+		{"SparkApplication", ``, `{spec: {dynamicAllocation: {enabled: true}}}`, grows},
+		{"SparkApplication", ``, `{spec: {driver: {cores: 2}}}`, grows},
+		{"SparkApplication", ``, `{spec: {sparkVersion: 3.5.1}}`, same},
+		{"SparkApplication", ``, `{spec: {suspend: true}}`, same},
 	}
 	seen := map[string]map[bool]bool{}
 	for _, kind := range Default().All() {
-		seen[kind.Kind] = map[bool]bool{}
+		seen[nameOf(kind)] = map[bool]bool{}
 		evaluate, base := growth(t, kind), manifest(t, kind)
 		edited := patched(t, base, `{metadata: {annotations: {note: new}, labels: {team: a}}, status: {observedGeneration: 2}}`)
 		if got, err := evaluate(edited, base); got || err != nil {
 			t.Errorf("%s: edit of metadata: got %t, %v; want false", kind.Kind, got, err)
 		}
 		for _, c := range cases {
-			if c.kind != kind.Kind {
+			if c.kind != nameOf(kind) {
 				continue
 			}
 			seen[c.kind][c.want] = true
@@ -186,7 +220,7 @@ func TestGrows(t *testing.T) {
 				}
 			})
 		}
-		if len(seen[kind.Kind]) != 2 {
+		if len(seen[nameOf(kind)]) != 2 {
 			t.Errorf("%s: want a case that grows and one that does not", kind.Kind)
 		}
 	}
@@ -207,6 +241,8 @@ func TestGrowsMissesNothing(t *testing.T) {
 		vary(t, before.Object["spec"], 8)
 		after := before.DeepCopy()
 		vary(t, after.Object["spec"], 24)
+		stop(t, before)
+		stop(t, after)
 		if rapid.Bool().Draw(t, "back") { // What is left out also comes back.
 			before, after = after, before
 		}
@@ -226,6 +262,13 @@ func TestGrowsMissesNothing(t *testing.T) {
 			t.Fatalf("larger, but not said to grow\nbefore: %v\nafter: %v\n%s", before, after, kind.Grows())
 		}
 	})
+}
+
+// stop marks an object as stopped, or not.
+func stop(t *rapid.T, obj *unstructured.Unstructured) {
+	if rapid.IntRange(0, 4).Draw(t, "stopped") == 0 {
+		obj.SetAnnotations(map[string]string{"kubeflow-resource-stopped": "now"})
+	}
 }
 
 // vary sets one in so many numbers, bools and quantities anew, or leaves it out.
@@ -254,6 +297,12 @@ func varyField(t *rapid.T, fields map[string]any, name string, oneIn int) {
 	case bool:
 		fields[name] = small > 2
 	}
+	if words := map[string][]string{
+		"submissionMode": {"K8sJobMode", "HTTPMode", "SidecarMode"}, "type": {"None", "NewCluster", "Python", "Java"},
+		"memory": {"1Gi", "2Gi"}, "memoryOverhead": {"1g", "2g"}, "memoryOverheadFactor": {"0.1", "2"}, "coreLimit": {"2", "7"},
+	}[name]; words != nil {
+		fields[name] = rapid.SampledFrom(words).Draw(t, "word")
+	}
 	switch {
 	case name == "cpu":
 		fields[name] = strconv.FormatInt(small, 10)
@@ -266,16 +315,16 @@ func varyField(t *rapid.T, fields map[string]any, name string, oneIn int) {
 
 // larger says whether b has more of anything than a.
 func larger(a, b *Workload) bool {
-	podsA, surgeA, cpuA := totals(a)
-	podsB, surgeB, cpuB := totals(b)
-	return podsB > podsA || surgeB > surgeA || cpuB > cpuA
+	before, after := totals(a), totals(b)
+	return slices.ContainsFunc([]int{0, 1, 2, 3}, func(i int) bool { return after[i] > before[i] })
 }
 
-// totals are the pods, the surge and the milli-CPU of the workload's first
-// containers.
-func totals(w *Workload) (pods, surge, cpu int64) {
+// totals are the pods, the surge, and the milli-CPU and the memory that the workload's
+// containers ask for or may use.
+func totals(w *Workload) [4]int64 {
+	var pods, surge, cpu, memory int64
 	if w.Suspended {
-		return 0, 0, 0
+		return [4]int64{}
 	}
 	for _, set := range w.PodSets {
 		replicas := set.Replicas
@@ -285,8 +334,9 @@ func totals(w *Workload) (pods, surge, cpu int64) {
 		pods += replicas
 		surge += set.Surge + set.SurgePercent
 		for _, container := range set.Template.Spec.Containers {
-			cpu += replicas * container.Resources.Requests.Cpu().MilliValue()
+			cpu += replicas * max(container.Resources.Requests.Cpu().MilliValue(), container.Resources.Limits.Cpu().MilliValue())
+			memory += replicas * container.Resources.Requests.Memory().Value()
 		}
 	}
-	return pods, surge, cpu
+	return [4]int64{pods, surge, cpu, memory}
 }

@@ -1,31 +1,41 @@
 package workload
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Kind declares one workload kind. Paths are dotted field paths from the
-// object's root ("spec.replicas"), all in its spec but for those of Wanted and Made. A
-// condition is a path, which says that something stands there, "path=value", or
-// "path>0" of a number or a percentage.
+// object's root ("spec.replicas"), all in its spec but for those of Wanted and Made.
+//
+// A condition is a path, which says that something stands there, "!path" that nothing
+// does, "path=value", "path!=value", or "path>0" of a number or a percentage; of more
+// with " & " between them all must hold. Its paths may also lead to one annotation or
+// label ("metadata.annotations.KEY").
 type Kind struct {
-	// Group, Version, Kind and Resource (the plural) name the kind in the API.
-	Group    string `json:"group,omitempty"`
-	Version  string `json:"version"`
-	Kind     string `json:"kind"`
-	Resource string `json:"resource"`
+	// Group, Kind and Resource (the plural) name the kind in the API. Version is the
+	// one that is read, Versions are all whose objects have these fields; the first
+	// of them that a cluster serves is read there. One of both is enough.
+	Group    string   `json:"group,omitempty"`
+	Version  string   `json:"version,omitempty"`
+	Versions []string `json:"versions,omitempty"`
+	Kind     string   `json:"kind"`
+	Resource string   `json:"resource"`
 	// ShortNames are further names of the resource ("deploy"), as the API server
 	// publishes them.
 	ShortNames []string `json:"shortNames,omitempty"`
 	// PodSets says where its pods stand. A kind without any charges nothing itself:
 	// it is here for the objects that it makes (CronJob).
 	PodSets []PodSetPaths `json:"podSets,omitempty"`
-	// Suspend is the path of a bool: while it is true, nothing is charged.
+	// Suspend is the path of a bool, or of an annotation: while it is true, or the
+	// annotation there, nothing is charged.
 	Suspend string `json:"suspend,omitempty"`
-	// Finished are the types of status conditions, or the values of status.phase,
-	// one of which being True (or that phase) says that no pod will run any more.
+	// Finished says that no pod will run any more: types of status conditions that
+	// are then True, values of status.phase, or conditions ("status.state=DONE").
 	Finished []string `json:"finished,omitempty"`
 	// Wanted is the path in the status of how many pods there should be, where the
 	// controller works that out (DaemonSet). Made is that of how many it has made.
@@ -38,9 +48,9 @@ type Kind struct {
 	// older template than the object's (a Deployment that is paused, a StatefulSet's
 	// partition).
 	Older []string `json:"older,omitempty"`
-	// Scale says whether the kind has the scale subresource; it then sets the
-	// first number of the first pod set.
-	Scale bool `json:"scale,omitempty"`
+	// Scale is the path of the number that the kind's scale subresource sets; true
+	// stands for the first number of the first pod set. Empty without a subresource.
+	Scale ScalePath `json:"scale,omitempty"`
 	// Makes are the kinds whose objects it makes, as "Kind.group" ("ReplicaSet.apps",
 	// "Pod"). An object whose controller is a counted workload that makes its kind
 	// is not counted again.
@@ -48,6 +58,37 @@ type Kind struct {
 	// Template is the path of a workload's template ("spec.jobTemplate") whose
 	// labels must name the same group, where the kind has no pod sets.
 	Template string `json:"template,omitempty"`
+	// Instead says when not the object is charged, but what comes of it.
+	Instead *Instead `json:"instead,omitempty"`
+}
+
+// ScalePath is a path; in a table, true is "true".
+type ScalePath string
+
+// UnmarshalJSON reads a path or a bool.
+func (s *ScalePath) UnmarshalJSON(data []byte) error {
+	var first bool
+	if json.Unmarshal(data, &first) == nil {
+		*s = ""
+		if first {
+			*s = scaleFirst
+		}
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(s))
+}
+
+// scaleFirst stands for the first number of the first pod set.
+const scaleFirst ScalePath = "true"
+
+// Instead says what is charged in place of an object that charges nothing itself.
+type Instead struct {
+	// When is the condition under which it is so; empty for always.
+	When string `json:"when,omitempty"`
+	// By are the kinds that are charged ("ReplicaSet.apps"), Label says where the
+	// label must stand for that ("spec.template.metadata.labels").
+	By    []string `json:"by"`
+	Label string   `json:"label"`
 }
 
 // PodSetPaths says where one pod set stands, or, with a "*" in Root, one for each
@@ -55,32 +96,39 @@ type Kind struct {
 type PodSetPaths struct {
 	// Root is the path that the others start from; empty for the object itself.
 	// Where it ends in "*", each entry of the map there is a set and its key the
-	// set's name.
+	// set's name. A condition's path that begins with "$." starts from the object.
 	Root string `json:"root,omitempty"`
 	// Key is the field that names the entries where Root's "*" is of a list.
 	Key string `json:"key,omitempty"`
 	// Name is the set's name where Root has no "*".
 	Name string `json:"name,omitempty"`
-	// Unless is a condition, from Root, under which there is no such set: its pods
-	// are declared by another object, or it is suspended by itself.
+	// Optional says that there is no such set where nothing stands at Root.
+	Optional bool `json:"optional,omitempty"`
+	// When and Unless are conditions without which, or under which, there is no such
+	// set: its pods are declared elsewhere, or it is suspended by itself.
+	When   string `json:"when,omitempty"`
 	Unless string `json:"unless,omitempty"`
-	// Replicas are paths of numbers whose product is the number of pods; one that
-	// is absent counts as 1, the last one as Default.
+	// Replicas are paths of numbers whose product, times Count where that is given, is
+	// the number of pods; one that is absent counts as 1, the last one as Default.
 	Replicas []string `json:"replicas,omitempty"`
+	Count    int64    `json:"count,omitempty"`
 	// Default is what the last number counts as where it is absent; 1 when not given.
 	Default *int64 `json:"default,omitempty"`
 	// AtMost and AtLeast are paths of numbers that bound the last of Replicas (a
 	// Job's completions bound its parallelism). AtLeast wins.
 	AtMost  string `json:"atMost,omitempty"`
 	AtLeast string `json:"atLeast,omitempty"`
+	// Done is how much of a number has run to its end.
+	Done *Done `json:"done,omitempty"`
 	// Minus is subtracted from the last of Replicas (a LeaderWorkerSet's size
 	// counts its leader).
 	Minus int64 `json:"minus,omitempty"`
 	// PerNode says that the set runs a pod on each eligible node.
 	PerNode bool `json:"perNode,omitempty"`
 	// Pods is a label selector that tells the set's pods from those of the workload's
-	// other sets: terms "label=value" or "label!=value", with "," between them. In a
-	// value "{name}" stands for the set's name, "{lower}" for that in lower case.
+	// other sets: terms "label=value" or "label!=value", with "," between them, and
+	// "||" between selectors of which one is enough. In a value "{name}" stands for
+	// the set's name, "{lower}" for that in lower case.
 	Pods string `json:"pods,omitempty"`
 	// Surge is what a rolling update adds, by the first rule that holds.
 	Surge []Surge `json:"surge,omitempty"`
@@ -90,9 +138,79 @@ type PodSetPaths struct {
 	// TemplateDefault is the path used where Template is absent.
 	TemplateDefault string `json:"templateDefault,omitempty"`
 	// Resources is, in place of Template, the path of the resources of the pod's
-	// only container. What the object leaves out then comes from elsewhere, so
-	// its numbers have no default and must be given.
+	// only container. Without Template, what the object leaves out comes from
+	// elsewhere: its numbers must be given, but for the last one where there is a Default.
 	Resources string `json:"resources,omitempty"`
+	// Amounts are, in place of Template, the resources of the pod's only container
+	// one by one, where they do not stand as those of a container.
+	Amounts []Amount `json:"amounts,omitempty"`
+	// Labels is the path of the pods' labels where Template is not given.
+	Labels string `json:"labels,omitempty"`
+	// Containers are those that the controller adds to the template's; without
+	// Template, Resources and Amounts they are the pod.
+	Containers []Container `json:"containers,omitempty"`
+}
+
+// Done is how much of a number of pods has run to its end and will not come again (a
+// Job's completions).
+type Done struct {
+	// Of is the number of which it is: one of Replicas, or AtMost.
+	Of string `json:"of"`
+	// At is the path in the status of how much is done. A "*" in it is the entry of the
+	// list there whose field "name" is the set's.
+	At string `json:"at"`
+	// Unless is a condition under which what is done may be done again.
+	Unless string `json:"unless,omitempty"`
+}
+
+// Container is one that a controller adds to the pods of a set.
+type Container struct {
+	Name string `json:"name"`
+	// When is the condition under which it does; empty for always.
+	When string `json:"when,omitempty"`
+	// Resources is the path of its resources, Default is what it has where nothing
+	// stands there.
+	Resources string                      `json:"resources,omitempty"`
+	Default   corev1.ResourceRequirements `json:"default,omitempty"`
+}
+
+// Amount is what the container of a set asks of one resource.
+type Amount struct {
+	// Resource is its name, or ResourceAt the path of the name; without a name there,
+	// there is no such amount.
+	Resource   string `json:"resource,omitempty"`
+	ResourceAt string `json:"resourceAt,omitempty"`
+	// Requests and Limits are paths of numbers or quantities, of which the first that
+	// is there counts; Default is the request where none is.
+	Requests []string `json:"requests,omitempty"`
+	Limits   []string `json:"limits,omitempty"`
+	Default  string   `json:"default,omitempty"`
+	// Java says that the amounts are written as for a Java virtual machine: "8g" is
+	// 8Gi, and no unit is Mi.
+	Java bool `json:"java,omitempty"`
+	// Overhead is what is added to the request.
+	Overhead *Overhead `json:"overhead,omitempty"`
+	// Limited says that the request is the limit too, where none of Limits is there.
+	Limited bool `json:"limited,omitempty"`
+}
+
+// Overhead is an amount that is added to another.
+type Overhead struct {
+	// Path is that of the overhead, where it is given.
+	Path string `json:"path,omitempty"`
+	// Factors are else the rules of how much of the amount is added, by the first that
+	// holds, and Least is the least of it.
+	Factors []Factor `json:"factors,omitempty"`
+	Least   string   `json:"least,omitempty"`
+}
+
+// Factor is one rule on a factor.
+type Factor struct {
+	// When is the condition under which it holds; empty for always. Without Default,
+	// it holds where something stands at Path.
+	When    string `json:"when,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Default string `json:"default,omitempty"`
 }
 
 // Surge is one rule on how many pods more a rolling update may run.
@@ -122,6 +240,26 @@ func (k *Kind) GroupResource() schema.GroupResource { return k.GroupVersionResou
 // GroupKind is the kind with its group.
 func (k *Kind) GroupKind() schema.GroupKind { return k.GroupVersionKind().GroupKind() }
 
+// AllVersions are those whose objects the kind reads, the one that it reads first.
+func (k *Kind) AllVersions() []string {
+	versions := []string{k.Version}
+	for _, version := range k.Versions {
+		if version != k.Version {
+			versions = append(versions, version)
+		}
+	}
+	return versions
+}
+
+// GroupVersionKinds are the kind in each of its versions.
+func (k *Kind) GroupVersionKinds() []schema.GroupVersionKind {
+	var kinds []schema.GroupVersionKind
+	for _, version := range k.AllVersions() {
+		kinds = append(kinds, k.GroupKind().WithVersion(version))
+	}
+	return kinds
+}
+
 // Singular is the kind as kubectl names one object's resource: "deployment.apps".
 func (k *Kind) Singular() string {
 	return schema.GroupResource{Group: k.Group, Resource: strings.ToLower(k.Kind)}.String()
@@ -131,15 +269,44 @@ func (k *Kind) Singular() string {
 // kind is: what its scale subresource sets or, without one, its only number.
 // False where there is no such number.
 func (k *Kind) ReplicasPath() ([]string, bool) {
-	if len(k.PodSets) == 0 {
+	if k.Scale != "" && k.Scale != scaleFirst {
+		return split(string(k.Scale)), true
+	}
+	path, single := k.firstNumber()
+	if path == "" || k.Scale == "" && !single {
 		return nil, false
+	}
+	return split(path), true
+}
+
+// Scaled is that of a workload's sets whose number the scale subresource sets; nil where
+// there is none.
+func (k *Kind) Scaled(sets []PodSet) *PodSet {
+	path := split(string(k.Scale))
+	if len(path) == 0 {
+		return nil
+	}
+	from := path[:len(path)-1]
+	i := slices.IndexFunc(sets, func(s PodSet) bool {
+		return len(s.TemplatePath) >= len(from) && slices.Equal(s.TemplatePath[:len(from)], from)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &sets[i]
+}
+
+// firstNumber is the path of the first number of the first pod set, and whether it is
+// the only one; "" for none.
+func (k *Kind) firstNumber() (path string, single bool) {
+	if len(k.PodSets) == 0 {
+		return "", false
 	}
 	first := &k.PodSets[0]
-	single := len(k.PodSets) == 1 && len(first.Replicas) == 1
-	if first.each() || len(first.Replicas) == 0 || !single && !k.Scale {
-		return nil, false
+	if first.each() || len(first.Replicas) == 0 {
+		return "", false
 	}
-	return split(join(first.Root, first.Replicas[0])), true
+	return join(first.Root, first.Replicas[0]), len(k.PodSets) == 1 && len(first.Replicas) == 1
 }
 
 // makes says whether the kind's objects make objects of child.
@@ -164,4 +331,13 @@ func (p *PodSetPaths) orDefault(i int) int64 {
 		return 1
 	}
 	return *p.Default
+}
+
+// elsewhere says whether the template is another object's, so that a number that is
+// absent may stand there.
+func (p *PodSetPaths) elsewhere() bool { return p.Template == "" }
+
+// mustStand says whether the i-th number may not be left out.
+func (p *PodSetPaths) mustStand(i int) bool {
+	return p.elsewhere() && (p.Default == nil || i < len(p.Replicas)-1)
 }

@@ -14,12 +14,29 @@ import (
 // the API's counts are int32.
 const maxPods = math.MaxInt32
 
-// split is a path's fields; none for "" and ".", the object itself.
+// split is a path's fields; none for "" and ".", the object itself. What follows
+// "metadata.annotations." or "metadata.labels." is one key, dots included.
 func split(path string) []string {
 	if path == "" || path == "." {
 		return nil
 	}
+	for _, keyed := range []string{"annotations", "labels"} {
+		if key, ok := strings.CutPrefix(path, "metadata."+keyed+"."); ok {
+			return []string{"metadata", keyed, key}
+		}
+	}
 	return strings.Split(path, ".")
+}
+
+// fromObject begins a path that starts at the object, whatever the root.
+const fromObject = "$."
+
+// absolute is the path from the object that path is from root.
+func absolute(root, path string) string {
+	if full, ok := strings.CutPrefix(path, fromObject); ok {
+		return full
+	}
+	return join(root, path)
 }
 
 // join is the path that leads to path from root.
@@ -38,6 +55,30 @@ func join(root, path string) string {
 type place struct {
 	path  string
 	value any
+}
+
+// scope is where a set's paths lead: from the place of its root, or from that of the
+// whole object.
+type scope struct {
+	place
+	whole place
+}
+
+// wholeOf is the scope of an object's own paths.
+func wholeOf(content place) scope { return scope{content, content} }
+
+// of is what path, "$." taken away, starts from.
+func (s scope) of(path string) (place, string) {
+	if full, ok := strings.CutPrefix(path, fromObject); ok {
+		return s.whole, full
+	}
+	return s.place, path
+}
+
+// at is what stands at path; nil where nothing does.
+func (s scope) at(path string) (any, error) {
+	from, path := s.of(path)
+	return from.at(path)
 }
 
 // errorf names what is wrong at path from the place.
@@ -127,51 +168,6 @@ func (p place) numberOrPercent(path string) (*intstr.IntOrString, error) {
 	}
 	number, _, err := p.number(path)
 	return new(intstr.FromInt32(int32(number))), err
-}
-
-// holds says whether condition does: that something stands at its path, or its
-// value, or more than 0.
-func (p place) holds(condition string) (bool, error) {
-	path, operator, want := parseCondition(condition)
-	value, err := p.at(path)
-	if err != nil || value == nil {
-		return false, err
-	}
-	switch operator {
-	case "=":
-		return fmt.Sprint(value) == want, nil
-	case ">":
-		number := strings.TrimSuffix(fmt.Sprint(value), "%")
-		return strings.Trim(number, "0") != "" && !strings.HasPrefix(number, "-"), nil
-	default:
-		return true, nil
-	}
-}
-
-// oneHolds says whether one of the conditions does.
-func (p place) oneHolds(conditions []string) (bool, error) {
-	for _, condition := range conditions {
-		if holds, err := p.holds(condition); holds || err != nil {
-			return holds, err
-		}
-	}
-	return false, nil
-}
-
-// parseCondition is a condition's path, its operator ("=", ">", or "" for one that
-// only asks whether something stands there), and the value that it compares with.
-func parseCondition(condition string) (path, operator, value string) {
-	i := strings.IndexAny(condition, "=>")
-	if i < 0 {
-		return condition, "", ""
-	}
-	return condition[:i], condition[i : i+1], condition[i+1:]
-}
-
-// conditionPath is the path that condition is about.
-func conditionPath(condition string) string {
-	path, _, _ := parseCondition(condition)
-	return path
 }
 
 // entries are the places of the map's entries at path, ordered by key; where key

@@ -2,9 +2,9 @@ package workload
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,7 +53,7 @@ func (k *Kind) Read(obj runtime.Object) (*Workload, error) {
 	if w.Finished, err = k.finished(content); err != nil {
 		return nil, err
 	}
-	if w.Older, err = content.oneHolds(k.Older); err != nil {
+	if w.Older, err = wholeOf(content).oneHolds(k.Older); err != nil {
 		return nil, err
 	}
 	for i := range k.PodSets {
@@ -135,28 +135,58 @@ func (k *Kind) suspended(content place) (bool, error) {
 	if k.Suspend == "" {
 		return false, nil
 	}
+	if k.stateInMetadata() {
+		value, err := content.at(k.Suspend)
+		return value != nil, err
+	}
 	return as[bool](content, k.Suspend, "a bool")
 }
+
+// stateInMetadata says whether an annotation or a label suspends the object.
+func (k *Kind) stateInMetadata() bool { return strings.HasPrefix(k.Suspend, "metadata.") }
 
 func (k *Kind) finished(content place) (bool, error) {
 	if len(k.Finished) == 0 {
 		return false, nil
 	}
-	phase, err := content.at("status.phase")
+	conditions, names := k.finishes()
+	if done, err := wholeOf(content).oneHolds(conditions); done || err != nil {
+		return done, err
+	}
+	return content.finished(names)
+}
+
+// finishes are the conditions among Finished, and the names of phases and of the types
+// of conditions in the status.
+func (k *Kind) finishes() (conditions, names []string) {
+	for _, name := range k.Finished {
+		if strings.Contains(name, ".") {
+			conditions = append(conditions, name)
+		} else {
+			names = append(names, name)
+		}
+	}
+	return conditions, names
+}
+
+// finished says whether the status has one of the names as its phase, or as a condition
+// that is True.
+func (p place) finished(names []string) (bool, error) {
+	phase, err := p.at("status.phase")
 	if err != nil {
 		return false, err
 	}
-	if phase, ok := phase.(string); ok && slices.Contains(k.Finished, phase) {
+	if phase, ok := phase.(string); ok && slices.Contains(names, phase) {
 		return true, nil
 	}
-	conditions, err := as[[]any](content, "status.conditions", "a list")
+	conditions, err := as[[]any](p, "status.conditions", "a list")
 	if err != nil {
 		return false, err
 	}
 	return slices.ContainsFunc(conditions, func(value any) bool {
 		condition, _ := value.(map[string]any)
 		kind, _ := condition["type"].(string)
-		return condition["status"] == string(metav1.ConditionTrue) && slices.Contains(k.Finished, kind)
+		return condition["status"] == string(metav1.ConditionTrue) && slices.Contains(names, kind)
 	}), nil
 }
 
@@ -166,10 +196,10 @@ func (p *PodSetPaths) read(content place) ([]PodSet, error) {
 		return p.readEach(content)
 	}
 	value, err := content.at(p.root())
-	if err != nil {
+	if err != nil || value == nil && p.Optional {
 		return nil, err
 	}
-	set, err := p.readOne(place{join(content.path, p.root()), value}, p.Name, split(p.root()))
+	set, err := p.readOne(scope{place{join(content.path, p.root()), value}, content}, p.Name, split(p.root()))
 	if set == nil || err != nil {
 		return nil, err
 	}
@@ -188,7 +218,7 @@ func (p *PodSetPaths) readEach(content place) ([]PodSet, error) {
 		if p.Key != "" {
 			key = strconv.Itoa(i) // In a list.
 		}
-		set, err := p.readOne(entry, names[i], append(split(p.root()), key))
+		set, err := p.readOne(scope{entry, content}, names[i], append(split(p.root()), key))
 		if err != nil {
 			return nil, err
 		}
@@ -199,16 +229,16 @@ func (p *PodSetPaths) readEach(content place) ([]PodSet, error) {
 	return sets, nil
 }
 
-// readOne reads the set at root, to which the fields of at lead; nil where Unless says
-// that there is none.
-func (p *PodSetPaths) readOne(root place, name string, at []string) (*PodSet, error) {
+// readOne reads the set at root, to which the fields of at lead; nil where When or
+// Unless say that there is none.
+func (p *PodSetPaths) readOne(root scope, name string, at []string) (*PodSet, error) {
 	none, err := p.none(root)
 	if none || err != nil {
 		return nil, err
 	}
 	set := &PodSet{Name: name, PerNode: p.PerNode, IsPod: p.isPod(), Pods: p.Pods}
 	if p.isPod() {
-		if set.Status, err = podStatus(root); err != nil {
+		if set.Status, err = podStatus(root.place); err != nil {
 			return nil, err
 		}
 	}
@@ -216,31 +246,43 @@ func (p *PodSetPaths) readOne(root place, name string, at []string) (*PodSet, er
 	if set.Template, path, err = p.template(root); err != nil {
 		return nil, err
 	}
-	if set.Elsewhere = p.Resources != ""; !set.Elsewhere {
+	if set.Elsewhere = p.elsewhere(); !set.Elsewhere {
 		set.TemplatePath = append(slices.Clip(at), split(path)...)
 	}
-	numbers, err := p.numbers(root)
+	numbers, err := p.numbers(root, name)
 	if err != nil {
 		return nil, err
 	}
 	if !p.PerNode {
-		if set.Replicas, err = product(root, numbers); err != nil {
+		if set.Replicas, err = product(root.place, p.factors(numbers)); err != nil {
 			return nil, err
 		}
 	}
 	return set, p.setSurge(set, root, numbers)
 }
 
-// none says whether Unless holds.
-func (p *PodSetPaths) none(root place) (bool, error) {
+// factors are the numbers with Count, where that is given.
+func (p *PodSetPaths) factors(numbers []int64) []int64 {
+	if p.Count == 0 {
+		return numbers
+	}
+	return append(slices.Clip(numbers), p.Count)
+}
+
+// none says whether When does not hold, or Unless does.
+func (p *PodSetPaths) none(root scope) (bool, error) {
+	if holds, err := root.holds(p.When); !holds || err != nil {
+		return true, err
+	}
 	if p.Unless == "" {
 		return false, nil
 	}
 	return root.holds(p.Unless)
 }
 
-// numbers are the numbers of Replicas, the last one within its bounds.
-func (p *PodSetPaths) numbers(root place) ([]int64, error) {
+// numbers are the numbers of Replicas, the last one within its bounds, each less what
+// is done of it.
+func (p *PodSetPaths) numbers(root scope, name string) ([]int64, error) {
 	numbers := make([]int64, len(p.Replicas))
 	for i, path := range p.Replicas {
 		number, ok, err := root.number(path)
@@ -249,7 +291,7 @@ func (p *PodSetPaths) numbers(root place) ([]int64, error) {
 			return nil, err
 		case ok:
 			numbers[i] = number
-		case p.Resources != "":
+		case p.mustStand(i):
 			return nil, root.errorf(path, "must be given: what holds without it stands elsewhere")
 		default:
 			numbers[i] = p.orDefault(i)
@@ -258,16 +300,52 @@ func (p *PodSetPaths) numbers(root place) ([]int64, error) {
 	if len(numbers) == 0 {
 		return nil, nil
 	}
-	last, err := p.bounded(root, numbers[len(numbers)-1])
+	done, err := p.done(root, name)
+	if err != nil {
+		return nil, err
+	}
+	for i, path := range p.Replicas {
+		numbers[i] = max(0, numbers[i]-done[path])
+	}
+	last, err := p.bounded(root.place, numbers[len(numbers)-1], done[p.AtMost])
 	numbers[len(numbers)-1] = last
 	return numbers, err
 }
 
-// bounded is number within AtMost and AtLeast, less Minus.
-func (p *PodSetPaths) bounded(root place, number int64) (int64, error) {
-	most, err := root.numberOr(p.AtMost, maxPods)
+// done is how much is done of the number at each path.
+func (p *PodSetPaths) done(root scope, name string) (map[string]int64, error) {
+	if p.Done == nil {
+		return nil, nil
+	}
+	if p.Done.Unless != "" {
+		if again, err := root.holds(p.Done.Unless); again || err != nil {
+			return nil, err
+		}
+	}
+	from, path := root.whole, p.Done.At
+	if list, rest, each := strings.Cut(path, ".*."); each {
+		entries, names, err := from.items(list, "name")
+		i := slices.Index(names, name)
+		if i < 0 || err != nil {
+			return nil, err
+		}
+		from, path = entries[i], rest
+	}
+	number, err := from.numberOr(path, 0)
+	return map[string]int64{p.Done.Of: number}, err
+}
+
+// bounded is number within AtMost, of which some is done, and AtLeast, less Minus.
+func (p *PodSetPaths) bounded(root place, number, done int64) (int64, error) {
+	most, given, err := int64(maxPods), false, error(nil)
+	if p.AtMost != "" {
+		most, given, err = root.number(p.AtMost)
+	}
 	if err != nil {
 		return 0, err
+	}
+	if most -= done; !given {
+		most = maxPods
 	}
 	least, err := root.numberOr(p.AtLeast, 0)
 	if err != nil {
@@ -289,17 +367,15 @@ func product(root place, numbers []int64) (int64, error) {
 }
 
 // setSurge sets what the first rule that holds says.
-func (p *PodSetPaths) setSurge(set *PodSet, root place, numbers []int64) error {
+func (p *PodSetPaths) setSurge(set *PodSet, root scope, numbers []int64) error {
+	if numbers = p.factors(numbers); len(numbers) == 0 {
+		numbers = []int64{1}
+	}
 	for _, rule := range p.Surge {
-		holds := rule.When == ""
-		if !holds {
-			var err error
-			if holds, err = root.holds(rule.When); err != nil {
-				return err
-			}
-		}
-		if holds {
-			return rule.apply(set, root, numbers)
+		if holds, err := root.holds(rule.When); err != nil {
+			return err
+		} else if holds {
+			return rule.apply(set, root.place, numbers)
 		}
 	}
 	return nil
@@ -329,7 +405,7 @@ func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
 		}
 		return nil
 	}
-	if set.Replicas == 0 || len(numbers) == 0 {
+	if set.Replicas == 0 {
 		return nil // No pods, no update.
 	}
 	if len(numbers) == 1 {
@@ -344,73 +420,4 @@ func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
 	surged[0] = int64(first)
 	set.Surge, err = product(root, surged)
 	return err
-}
-
-// template reads the pods' template, and says where it stands from root.
-func (p *PodSetPaths) template(root place) (template *corev1.PodTemplateSpec, path string, err error) {
-	if p.Resources != "" {
-		template, err = p.templateOf(root)
-		return template, "", err
-	}
-	for _, path := range []string{p.Template, p.TemplateDefault} {
-		if path == "" {
-			continue
-		}
-		fields, err := root.object(path)
-		if err != nil {
-			return nil, "", err
-		}
-		if fields == nil {
-			continue
-		}
-		template = &corev1.PodTemplateSpec{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, template); err != nil {
-			return nil, "", root.errorf(path, "expected a pod template: %v", err)
-		}
-		if where := negative(&template.Spec); where != "" {
-			return nil, "", root.errorf(path, "%s is negative: expected 0 or more", where)
-		}
-		return template, path, nil
-	}
-	return nil, "", root.errorf(p.Template, "expected a pod template, found none")
-}
-
-// templateOf is a template of one container with the resources at Resources.
-func (p *PodSetPaths) templateOf(root place) (*corev1.PodTemplateSpec, error) {
-	fields, err := root.object(p.Resources)
-	if err != nil {
-		return nil, err
-	}
-	container := corev1.Container{Name: p.Name}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &container.Resources); err != nil {
-		return nil, root.errorf(p.Resources, "expected resources: %v", err)
-	}
-	spec := corev1.PodSpec{Containers: []corev1.Container{container}}
-	if where := negative(&spec); where != "" {
-		return nil, root.errorf(p.Resources, "%s is negative: expected 0 or more", where)
-	}
-	return &corev1.PodTemplateSpec{Spec: spec}, nil
-}
-
-// negative names a resource of the pod's that is below 0; "" when none is. The API
-// server validates the templates of its own kinds only.
-func negative(spec *corev1.PodSpec) string {
-	lists := map[string]corev1.ResourceList{"overhead": spec.Overhead}
-	if spec.Resources != nil {
-		lists["resources.requests"], lists["resources.limits"] = spec.Resources.Requests, spec.Resources.Limits
-	}
-	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for _, container := range containers {
-			lists["requests of container "+container.Name] = container.Resources.Requests
-			lists["limits of container "+container.Name] = container.Resources.Limits
-		}
-	}
-	for _, where := range slices.Sorted(maps.Keys(lists)) {
-		for name, quantity := range lists[where] {
-			if quantity.Sign() < 0 {
-				return fmt.Sprintf("%s[%s]", where, name)
-			}
-		}
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,7 +25,7 @@ import (
 // manifest reads the kind's object in testdata.
 func manifest(t testing.TB, kind *Kind) *unstructured.Unstructured {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", strings.ToLower(kind.Kind)+".yaml"))
+	data, err := os.ReadFile(filepath.Join("testdata", strings.ToLower(nameOf(kind))+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +38,15 @@ func manifest(t testing.TB, kind *Kind) *unstructured.Unstructured {
 		t.Fatalf("%s: %v", kind.Kind, err)
 	}
 	return obj
+}
+
+// nameOf is the kind's name, with its group where another kind has that name too.
+func nameOf(kind *Kind) string {
+	first := Default().first(func(k *Kind) bool { return k.Kind == kind.Kind })
+	if first == nil || first.GroupKind() == kind.GroupKind() {
+		return kind.Kind
+	}
+	return kind.GroupKind().String()
 }
 
 // patched is obj after a JSON merge patch, written as YAML.
@@ -76,10 +86,23 @@ func merge(into, change map[string]any) {
 			merge(inner, value)
 		case json.Number:
 			into[name] = number(value)
+		case []any:
+			into[name] = items(value)
 		default:
 			into[name] = value
 		}
 	}
+}
+
+// items are a list's, with numbers as the API's decoder has them.
+func items(list []any) []any {
+	for i, value := range list {
+		if fields, ok := value.(map[string]any); ok {
+			list[i] = map[string]any{}
+			merge(list[i].(map[string]any), fields)
+		}
+	}
+	return list
 }
 
 // number is n as the API's decoder has it.
@@ -98,15 +121,18 @@ type shape struct {
 	PerNode      bool
 	Surge        int64
 	SurgePercent int64
-	CPU, GPU     string // Of the first container.
+	CPU, GPU     string // Of all containers.
 }
 
 func shapes(sets []PodSet) []shape {
 	var out []shape
 	for _, set := range sets {
-		requests := set.Template.Spec.Containers[0].Resources.Requests
-		gpu := requests["nvidia.com/gpu"]
-		out = append(out, shape{set.Name, set.Replicas, set.PerNode, set.Surge, set.SurgePercent, requests.Cpu().String(), gpu.String()})
+		cpu, gpu := resource.MustParse("0"), resource.MustParse("0")
+		for _, container := range set.Template.Spec.Containers {
+			cpu.Add(*container.Resources.Requests.Cpu())
+			gpu.Add(container.Resources.Limits["nvidia.com/gpu"])
+		}
+		out = append(out, shape{set.Name, set.Replicas, set.PerNode, set.Surge, set.SurgePercent, cpu.String(), gpu.String()})
 	}
 	return out
 }
@@ -149,12 +175,52 @@ func TestRead(t *testing.T) {
 		{"LeaderWorkerSet", `{spec: {leaderWorkerTemplate: {leaderTemplate: null, size: null}}}`, []shape{
 			{Name: "leader", Replicas: 2, Surge: 1, CPU: "8", GPU: "8"}, {Name: "worker", CPU: "8", GPU: "8"}}},
 		{"RayCluster", ``, []shape{
-			{Name: "head", Replicas: 1, CPU: "2", GPU: "0"},
+			{Name: "head", Replicas: 1, CPU: "2500m", GPU: "0"},
 			{Name: "gpu", Replicas: 6, CPU: "4", GPU: "1"}, {Name: "cpu", Replicas: 1, CPU: "4", GPU: "0"}}},
 		{"RayCluster", `{spec: {workerGroupSpecs: {"0": {replicas: 20}, "1": {suspend: true}}}}`, []shape{
-			{Name: "head", Replicas: 1, CPU: "2", GPU: "0"}, {Name: "gpu", Replicas: 20, CPU: "4", GPU: "1"}}},
+			{Name: "head", Replicas: 1, CPU: "2500m", GPU: "0"}, {Name: "gpu", Replicas: 20, CPU: "4", GPU: "1"}}},
 		{"RayCluster", `{spec: {workerGroupSpecs: {"1": {replicas: null, minReplicas: null}}}}`, []shape{
-			{Name: "head", Replicas: 1, CPU: "2", GPU: "0"}, {Name: "gpu", Replicas: 6, CPU: "4", GPU: "1"}, {Name: "cpu", CPU: "4", GPU: "0"}}},
+			{Name: "head", Replicas: 1, CPU: "2500m", GPU: "0"}, {Name: "gpu", Replicas: 6, CPU: "4", GPU: "1"}, {Name: "cpu", CPU: "4", GPU: "0"}}},
+		{"RayCluster", `{spec: {enableInTreeAutoscaling: false, workerGroupSpecs: null}}`, []shape{{Name: "head", Replicas: 1, CPU: "2", GPU: "0"}}},
+		{"RayCluster", `{spec: {autoscalerOptions: {resources: {requests: {cpu: 250m}}}, workerGroupSpecs: null}}`,
+			[]shape{{Name: "head", Replicas: 1, CPU: "2250m", GPU: "0"}}},
+		{"RayJob", ``, []shape{
+			{Name: "head", Replicas: 1, CPU: "2500m", GPU: "0"},
+			{Name: "gpu", Replicas: 6, CPU: "4", GPU: "1"}, {Name: "cpu", Replicas: 1, CPU: "4", GPU: "0"},
+			{Name: "submitter", Replicas: 1, CPU: "500m", GPU: "0"}}},
+		{"RayJob", `{spec: {submissionMode: SidecarMode, rayClusterSpec: {workerGroupSpecs: null}}}`, []shape{{Name: "head", Replicas: 1, CPU: "3", GPU: "0"}}},
+		{"RayJob", `{spec: {submissionMode: null, rayClusterSpec: null, submitterPodTemplate: {spec: {containers: [{name: main, resources: {requests: {cpu: "3"}}}]}}}}`,
+			[]shape{{Name: "submitter", Replicas: 1, CPU: "3", GPU: "0"}}},
+		{"RayService", ``, []shape{
+			{Name: "head", Replicas: 1, Surge: 1, CPU: "2500m", GPU: "0"},
+			{Name: "gpu", Replicas: 6, Surge: 6, CPU: "4", GPU: "1"}, {Name: "cpu", Replicas: 1, Surge: 1, CPU: "4", GPU: "0"}}},
+		{"RayService", `{spec: {upgradeStrategy: {type: None}, rayClusterConfig: {workerGroupSpecs: null}}}`,
+			[]shape{{Name: "head", Replicas: 1, CPU: "2500m", GPU: "0"}}},
+		{"Job", `{status: {succeeded: 2}}`, []shape{{Replicas: 3, CPU: "1", GPU: "0"}}},
+		{"Job", `{spec: {completions: null}, status: {succeeded: 2}}`, []shape{{Replicas: 8, CPU: "1", GPU: "0"}}},
+		{"Job", `{status: {succeeded: 9}}`, []shape{{CPU: "1", GPU: "0"}}},
+		{"JobSet", `{status: {replicatedJobsStatus: [{name: driver, succeeded: 0}, {name: workers, succeeded: 2}]}}`,
+			[]shape{{Name: "driver", Replicas: 1, CPU: "1", GPU: "0"}, {Name: "workers", Replicas: 2, CPU: "2", GPU: "1"}}},
+		{"JobSet", `{spec: {failurePolicy: {maxRestarts: 1}}, status: {replicatedJobsStatus: [{name: workers, succeeded: 2}]}}`,
+			[]shape{{Name: "driver", Replicas: 1, CPU: "1", GPU: "0"}, {Name: "workers", Replicas: 6, CPU: "2", GPU: "1"}}},
+		{"Rollout", `{spec: {strategy: {canary: {trafficRouting: {nginx: {stableIngress: web}}}}}}`, []shape{{Replicas: 5, Surge: 5, CPU: "2", GPU: "0"}}},
+		{"Rollout", `{spec: {strategy: {canary: {dynamicStableScale: true, trafficRouting: {nginx: {stableIngress: web}}}}}}`,
+			[]shape{{Replicas: 5, Surge: 2, CPU: "2", GPU: "0"}}},
+		{"XGBoostJob", ``, []shape{{Name: "Master", Replicas: 1, CPU: "2", GPU: "0"}, {Name: "Worker", Replicas: 3, CPU: "4", GPU: "1"}}},
+		{"PaddleJob", ``, []shape{{Name: "Master", Replicas: 1, CPU: "2", GPU: "0"}, {Name: "Worker", Replicas: 3, CPU: "4", GPU: "1"}}},
+		{"PaddleJob", `{spec: {paddleReplicaSpecs: {Master: null}}}`, []shape{{Name: "Worker", Replicas: 3, CPU: "4", GPU: "1"}}},
+		{"JAXJob", ``, []shape{{Name: "Worker", Replicas: 3, CPU: "4", GPU: "1"}}},
+		{"Notebook", ``, []shape{{Replicas: 1, CPU: "2", GPU: "1"}}},
+		{"Job.batch.volcano.sh", ``, []shape{{Name: "driver", Replicas: 1, CPU: "1", GPU: "0"}, {Name: "workers", Replicas: 3, CPU: "4", GPU: "1"}}},
+		{"Job.batch.volcano.sh", `{spec: {tasks: {"1": {replicas: null}}}}`, []shape{{Name: "driver", Replicas: 1, CPU: "1", GPU: "0"}, {Name: "workers", CPU: "4", GPU: "1"}}},
+		{"CloneSet", ``, []shape{{Replicas: 8, Surge: 4, CPU: "1", GPU: "0"}}},
+		{"CloneSet", `{apiVersion: apps.kruise.io/v1alpha1, spec: {updateStrategy: {rollingUpdate: null, maxSurge: 25%}}}`, []shape{{Replicas: 8, Surge: 2, CPU: "1", GPU: "0"}}},
+		{"StatefulSet.apps.kruise.io", ``, []shape{{Replicas: 3, CPU: "4", GPU: "0"}}},
+		{"SparkApplication", ``, []shape{{Name: "driver", Replicas: 1, CPU: "1", GPU: "0"}, {Name: "executor", Replicas: 10, CPU: "4", GPU: "1"}}},
+		{"SparkApplication", `{spec: {dynamicAllocation: {enabled: true}, driver: {coreRequest: 500m}}}`,
+			[]shape{{Name: "driver", Replicas: 1, CPU: "500m", GPU: "0"}, {Name: "executor", Replicas: 20, CPU: "4", GPU: "1"}}},
+		{"SparkApplication", `{spec: {executor: {instances: null, cores: null}}}`,
+			[]shape{{Name: "driver", Replicas: 1, CPU: "1", GPU: "0"}, {Name: "executor", Replicas: 1, CPU: "1", GPU: "1"}}},
 	}
 	read := map[string]bool{}
 	for _, c := range cases {
@@ -176,8 +242,8 @@ func TestRead(t *testing.T) {
 		read[c.kind] = true
 	}
 	for _, kind := range Default().All() {
-		if !read[kind.Kind] {
-			t.Errorf("%s is in the table, but not in this test", kind.Kind)
+		if !read[nameOf(kind)] {
+			t.Errorf("%s is in the table, but not in this test", nameOf(kind))
 		}
 	}
 }
@@ -186,7 +252,7 @@ func TestRead(t *testing.T) {
 func kindNamed(t testing.TB, name string) *Kind {
 	t.Helper()
 	for _, kind := range Default().All() {
-		if kind.Kind == name {
+		if nameOf(kind) == name {
 			return kind
 		}
 	}
@@ -250,6 +316,15 @@ func TestSuspendedFinished(t *testing.T) {
 		{"TrainJob", `{status: {conditions: [{type: Complete, status: "True"}]}}`, false, true},
 		{"JobSet", `{status: {conditions: [{type: Completed, status: "True"}]}}`, false, true},
 		{"RayCluster", `{spec: {suspend: true}}`, true, false},
+		{"RayJob", `{status: {jobDeploymentStatus: Complete}}`, false, true},
+		{"RayJob", `{status: {jobDeploymentStatus: Running}}`, false, false},
+		{"RayJob", `{spec: {shutdownAfterJobFinishes: false}, status: {jobDeploymentStatus: Failed}}`, false, false},
+		{"Notebook", `{metadata: {annotations: {kubeflow-resource-stopped: "2026-03-01T08:00:00Z"}}}`, true, false},
+		{"Notebook", `{metadata: {annotations: null}}`, false, false},
+		{"SparkApplication", `{status: {applicationState: {state: COMPLETED}}}`, false, true},
+		{"SparkApplication", `{status: {applicationState: {state: PENDING_RERUN}}}`, false, false},
+		{"Job.batch.volcano.sh", `{status: {state: {phase: Completed}}}`, false, true},
+		{"Job.batch.volcano.sh", `{status: {state: {phase: Aborted}}}`, false, false},
 	}
 	for _, c := range cases {
 		t.Run(c.kind+" "+c.patch, func(t *testing.T) {

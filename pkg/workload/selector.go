@@ -57,11 +57,11 @@ func checkSelector(selector string) error {
 		return nil
 	}
 	expected := errors.New(`pods: expected "label=value" or "label!=value", "," between more of them`)
-	filled := strings.NewReplacer(nameField, "x", lowerField, "x").Replace(selector)
+	filled := strings.NewReplacer(nameField, "x", lowerField, "x", "||", ",").Replace(selector)
 	if _, err := labels.Parse(filled); err != nil || strings.ContainsAny(filled, " ()") {
 		return fmt.Errorf("%w, found %q", expected, selector)
 	}
-	for text := range strings.SplitSeq(selector, ",") {
+	for text := range strings.SplitSeq(strings.ReplaceAll(selector, "||", ","), ",") {
 		if strings.Count(text, "=") != 1 {
 			return fmt.Errorf("%w, found %q", expected, text)
 		}

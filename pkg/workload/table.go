@@ -3,13 +3,9 @@ package workload
 import (
 	_ "embed" // For kinds.yaml.
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -59,7 +55,7 @@ func Parse(data []byte) ([]Kind, error) {
 	for i, entry := range file.Kinds {
 		err := unmarshal(entry, &kinds[i])
 		if err == nil {
-			err = kinds[i].validate()
+			err = kinds[i].complete()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("kinds[%d]%s: %w", i, kinds[i].inParentheses(), err)
@@ -111,7 +107,7 @@ func ReadFile(path string) (*Kinds, error) {
 func (ks *Kinds) With(extra ...Kind) (*Kinds, error) {
 	table := &Kinds{kinds: slices.Clone(ks.kinds)}
 	for _, kind := range extra {
-		if err := kind.validate(); err != nil {
+		if err := kind.complete(); err != nil {
 			return nil, fmt.Errorf("workload kind%s: %w", kind.inParentheses(), err)
 		}
 		same := func(other *Kind) bool { return other.GroupKind() == kind.GroupKind() }
@@ -122,6 +118,25 @@ func (ks *Kinds) With(extra ...Kind) (*Kinds, error) {
 		}
 	}
 	return table, nil
+}
+
+// complete fills in what a declaration may leave out, and validates it. The error names
+// the field.
+func (k *Kind) complete() error {
+	if k.Version == "" && len(k.Versions) > 0 {
+		k.Version = k.Versions[0]
+	}
+	if !slices.Contains(k.Versions, k.Version) {
+		k.Versions = append([]string{k.Version}, k.Versions...)
+	}
+	if err := k.validate(); err != nil {
+		return err
+	}
+	if k.Scale == scaleFirst {
+		path, _ := k.firstNumber()
+		k.Scale = ScalePath(path)
+	}
+	return nil
 }
 
 // All returns every kind, in the order in which they were declared. The slice is
@@ -160,151 +175,4 @@ func (ks *Kinds) first(is func(*Kind) bool) *Kind {
 func (ks *Kinds) Makes(parent, child schema.GroupKind) bool {
 	kind := ks.Of(parent)
 	return kind != nil && kind.makes(child)
-}
-
-// fieldName is what each field of a path must be: what CEL, too, calls a field.
-var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// validate says what is wrong with the declaration; the error names the field.
-func (k *Kind) validate() error {
-	names := [][2]string{{"version", k.Version}, {"kind", k.Kind}, {"resource", k.Resource}}
-	for _, name := range names {
-		if name[1] == "" {
-			return fmt.Errorf("%s: must be given", name[0])
-		}
-	}
-	if len(k.PodSets) == 0 && k.Template == "" {
-		return errors.New("podSets: must be given, or template where only the objects that it makes have pods")
-	}
-	for i, name := range k.Makes {
-		if !fieldName.MatchString(schema.ParseGroupKind(name).Kind) {
-			return fmt.Errorf(`makes[%d]: expected "Kind.group" ("Job.batch", "Pod"), found %q`, i, name)
-		}
-	}
-	if err := checkPaths("", namedPath{"suspend", k.Suspend}, namedPath{"template", k.Template}); err != nil {
-		return err
-	}
-	for _, p := range []namedPath{{"wanted", k.Wanted}, {"made", k.Made}} {
-		if p.path != "" && (!strings.HasPrefix(p.path, "status.") || slices.ContainsFunc(split(p.path), notField)) {
-			return fmt.Errorf(`%s: expected a path of fields in status ("status.replicas"), found %q`, p.field, p.path)
-		}
-	}
-	for i, condition := range k.Older {
-		if err := checkCondition(fmt.Sprintf("older[%d]", i), "", condition); err != nil {
-			return err
-		}
-	}
-	for i := range k.PodSets {
-		if err := k.PodSets[i].validate(); err != nil {
-			return fmt.Errorf("podSets[%d].%w", i, err)
-		}
-	}
-	if _, ok := k.ReplicasPath(); k.Scale && !ok {
-		return errors.New(`scale: the first of podSets must have replicas and no "*" in its root`)
-	}
-	return nil
-}
-
-// validate says what is wrong with the declaration; the error begins with the field.
-func (p *PodSetPaths) validate() error {
-	if p.Template == "" && p.Resources == "" || p.Template != "" && p.Resources != "" {
-		return errors.New("template: must be given, or resources in its place")
-	}
-	if p.PerNode && len(p.Replicas) > 0 {
-		return errors.New("perNode: expected no replicas with it, its nodes are their number")
-	}
-	if p.Key != "" && !p.each() {
-		return errors.New(`key: expected a root that ends in "*" with it`)
-	}
-	if p.Minus < 0 || p.Default != nil && *p.Default < 0 {
-		return errors.New("minus, default: must not be negative")
-	}
-	if len(p.Replicas) == 0 && (p.AtMost != "" || p.AtLeast != "" || p.Minus != 0 || p.Default != nil) {
-		return errors.New("replicas: must be given with atMost, atLeast, minus and default")
-	}
-	if err := checkSelector(p.Pods); err != nil {
-		return err
-	}
-	if err := checkPaths("", namedPath{"root", p.root()}); err != nil {
-		return err
-	}
-	if err := checkCondition("unless", p.root(), p.Unless); err != nil {
-		return err
-	}
-	if err := checkPaths(p.root(), p.paths()...); err != nil {
-		return err
-	}
-	for i, rule := range p.Surge {
-		if err := rule.validate(p.root()); err != nil {
-			return fmt.Errorf("surge[%d].%w", i, err)
-		}
-	}
-	return nil
-}
-
-// namedPath is a path and the field that declares it.
-type namedPath struct{ field, path string }
-
-// paths are the set's paths, but for those of its surge.
-func (p *PodSetPaths) paths() []namedPath {
-	template := p.Template
-	if template == "." {
-		template = ""
-	}
-	paths := []namedPath{
-		{"key", p.Key}, {"atMost", p.AtMost}, {"atLeast", p.AtLeast},
-		{"template", template}, {"templateDefault", p.TemplateDefault}, {"resources", p.Resources},
-	}
-	for i, path := range p.Replicas {
-		paths = append(paths, namedPath{"replicas[" + strconv.Itoa(i) + "]", path})
-	}
-	return paths
-}
-
-func (s *Surge) validate(root string) error {
-	if s.Path == "" && s.Default == "" {
-		return errors.New("path: must be given, or default")
-	}
-	if err := checkCondition("when", root, s.When); err != nil {
-		return err
-	}
-	if err := checkPaths(root, namedPath{"path", s.Path}); err != nil {
-		return err
-	}
-	if s.Default == "" {
-		return nil
-	}
-	if number, err := strconv.Atoi(strings.TrimSuffix(s.Default, "%")); err != nil || number < 0 || number > maxPods {
-		return fmt.Errorf(`default: expected a number or a percentage ("25%%"), found %q`, s.Default)
-	}
-	return nil
-}
-
-// checkCondition says what is wrong with a condition from root; nothing with "".
-func checkCondition(field, root, condition string) error {
-	path, operator, value := parseCondition(condition)
-	if operator == ">" && value != "0" {
-		return fmt.Errorf(`%s: expected "path", "path=value" or "path>0", found %q`, field, condition)
-	}
-	return checkPaths(root, namedPath{field, path})
-}
-
-// checkPaths says what is wrong with the first of the paths from root that is not
-// one of fields in the object's spec. Paths that are not given are not wrong.
-func checkPaths(root string, paths ...namedPath) error {
-	for _, p := range paths {
-		if p.path == "" {
-			continue
-		}
-		full := split(join(root, p.path))
-		if full[0] != "spec" || slices.ContainsFunc(full, notField) {
-			return fmt.Errorf(`%s: expected a path of fields in spec ("spec.replicas"), found %q`, p.field, join(root, p.path))
-		}
-	}
-	return nil
-}
-
-// notField says whether CEL could not have name as a field.
-func notField(name string) bool {
-	return !fieldName.MatchString(name) || slices.Contains([]string{"true", "false", "null", "in"}, name)
 }

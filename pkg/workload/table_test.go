@@ -56,19 +56,22 @@ func TestReplicasPath(t *testing.T) {
 	want := map[string]string{
 		"Deployment": "spec.replicas", "StatefulSet": "spec.replicas", "ReplicaSet": "spec.replicas",
 		"ReplicationController": "spec.replicas", "Rollout": "spec.replicas", "LeaderWorkerSet": "spec.replicas",
-		"Job": "spec.parallelism", "TrainJob": "spec.trainer.numNodes",
+		"Job": "spec.parallelism", "TrainJob": "spec.trainer.numNodes", "CloneSet": "spec.replicas", "StatefulSet.apps.kruise.io": "spec.replicas",
+		"PyTorchJob": "spec.pytorchReplicaSpecs.Worker.replicas", "PaddleJob": "spec.paddleReplicaSpecs.Worker.replicas",
+		"JAXJob": "spec.jaxReplicaSpecs.Worker.replicas",
 	}
 	scales := map[string]bool{
 		"Deployment": true, "StatefulSet": true, "ReplicaSet": true,
 		"ReplicationController": true, "Rollout": true, "LeaderWorkerSet": true,
+		"PyTorchJob": true, "PaddleJob": true, "JAXJob": true, "CloneSet": true, "StatefulSet.apps.kruise.io": true,
 	}
 	for _, kind := range Default().All() {
 		path, ok := kind.ReplicasPath()
-		if got := strings.Join(path, "."); got != want[kind.Kind] || ok != (got != "") {
-			t.Errorf("%s: got %q, %t; want %q", kind.Kind, got, ok, want[kind.Kind])
+		if got := strings.Join(path, "."); got != want[nameOf(kind)] || ok != (got != "") {
+			t.Errorf("%s: got %q, %t; want %q", kind.Kind, got, ok, want[nameOf(kind)])
 		}
-		if kind.Scale != scales[kind.Kind] {
-			t.Errorf("%s: scale %t, want %t", kind.Kind, kind.Scale, scales[kind.Kind])
+		if got := kind.Scale != ""; got != scales[nameOf(kind)] {
+			t.Errorf("%s: scale %t, want %t", kind.Kind, got, scales[nameOf(kind)])
 		}
 	}
 }
@@ -160,11 +163,11 @@ func TestParseErrors(t *testing.T) {
 		{"suspend", head + ", suspend: 'spec[0]', podSets: [{template: spec.t}]}]", "kinds[0] (Foo.g.io): suspend: expected a path"},
 		{"surge", head + ", podSets: [{template: spec.t, surge: [{default: lots}]}]}]",
 			`kinds[0] (Foo.g.io): podSets[0].surge[0].default: expected a number or a percentage ("25%"), found "lots"`},
-		{"older", head + ", older: ['spec.n>1'], podSets: [{template: spec.t}]}]", `kinds[0] (Foo.g.io): older[0]: expected "path"`},
+		{"older", head + ", older: ['spec.n>1'], podSets: [{template: spec.t}]}]", `kinds[0] (Foo.g.io): older[0]: expected a path`},
 		{"selector", head + ", podSets: [{template: spec.t, pods: 'app in (a)'}]}]", `kinds[0] (Foo.g.io): podSets[0].pods: expected "label=value"`},
 		{"no selector", head + ", podSets: [{template: spec.t, pods: 'a=b=c'}]}]", `kinds[0] (Foo.g.io): podSets[0].pods: expected "label=value"`},
 		{"makes", head + ", makes: ['.io'], podSets: [{template: spec.t}]}]", "kinds[0] (Foo.g.io): makes[0]: expected"},
-		{"scale", head + ", scale: true, podSets: [{template: spec.t}]}]", "kinds[0] (Foo.g.io): scale: the first of podSets"},
+		{"scale", head + ", scale: true, podSets: [{template: spec.t}]}]", "kinds[0] (Foo.g.io): scale: expected the path of its number"},
 		{"minus", head + ", podSets: [{template: spec.t, replicas: [spec.n], minus: -1}]}]", "kinds[0] (Foo.g.io): podSets[0].minus"},
 		{"bounds of nothing", head + ", podSets: [{template: spec.t, atMost: spec.n}]}]", "kinds[0] (Foo.g.io): podSets[0].replicas: must be given"},
 		{"key without entries", head + ", podSets: [{template: spec.t, key: name}]}]", "kinds[0] (Foo.g.io): podSets[0].key: expected"},

@@ -3,6 +3,7 @@ package workload
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -103,7 +104,17 @@ func (s *PodSet) Selects(labels map[string]string) bool {
 	if s.PodsUnknown {
 		return false
 	}
-	for label, term := range selectorTerms(s.Pods) {
+	for selector := range strings.SplitSeq(s.Pods, "||") {
+		if s.matches(selector, labels) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches says whether labels are as one selector of the set says.
+func (s *PodSet) matches(selector string, labels map[string]string) bool {
+	for label, term := range selectorTerms(selector) {
 		value, ok := labels[label]
 		if is := ok && term.matches(value, s.Name); is == term.not {
 			return false

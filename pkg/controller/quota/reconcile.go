@@ -189,12 +189,18 @@ func (r *Reconciler) goneReservations(ctx context.Context, group *quota.Group) m
 // its object is not there, or still at the version before.
 func (r *Reconciler) ledToNothing(ctx context.Context, reservation stowagev1alpha1.Reservation) (bool, error) {
 	object := &metav1.PartialObjectMetadata{}
-	gvk, ok := r.kindOf(reservation.Object.Resource)
-	if !ok {
+	versions := r.kindsOf(reservation.Object.Resource)
+	if len(versions) == 0 {
 		return true, nil // no longer declared: nothing of the kind is counted
 	}
-	object.SetGroupVersionKind(gvk)
-	err := r.reader.Get(ctx, types.NamespacedName{Namespace: reservation.Object.Namespace, Name: reservation.Object.Name}, object)
+	var err error
+	for _, gvk := range versions {
+		object.SetGroupVersionKind(gvk)
+		err = r.reader.Get(ctx, types.NamespacedName{Namespace: reservation.Object.Namespace, Name: reservation.Object.Name}, object)
+		if !meta.IsNoMatchError(err) {
+			break
+		}
+	}
 	switch {
 	case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
 		return true, nil
@@ -206,16 +212,16 @@ func (r *Reconciler) ledToNothing(ctx context.Context, reservation stowagev1alph
 	return object.ResourceVersion == reservation.BaseResourceVersion, nil
 }
 
-// kindOf is the kind that a ledger names by its resource.
-func (r *Reconciler) kindOf(resource string) (schema.GroupVersionKind, bool) {
+// kindsOf is the kind that a ledger names by its resource, in each of its versions.
+func (r *Reconciler) kindsOf(resource string) []schema.GroupVersionKind {
 	if resource == quota.GroupResource {
-		return stowagev1alpha1.GroupVersion.WithKind(stowagev1alpha1.BizGroupResourceQuotaKind), true
+		return []schema.GroupVersionKind{stowagev1alpha1.GroupVersion.WithKind(stowagev1alpha1.BizGroupResourceQuotaKind)}
 	}
 	kind := r.kinds.ForResource(schema.ParseGroupResource(resource))
 	if kind == nil {
-		return schema.GroupVersionKind{}, false
+		return nil
 	}
-	return kind.GroupVersionKind(), true
+	return kind.GroupVersionKinds()
 }
 
 // announce makes an Event of each condition that changed.

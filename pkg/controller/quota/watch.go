@@ -66,6 +66,8 @@ type target struct {
 	schema.GroupVersionResource
 	kind  string
 	store *store
+	// versions are those of which the first that is served is watched.
+	versions []string
 	// optional kinds may not be installed.
 	optional bool
 	lister   *lister
@@ -95,6 +97,7 @@ func (w *watcher) targets() []*target {
 		targets = append(targets, &target{
 			GroupVersionResource: kind.GroupVersionResource(),
 			kind:                 kind.Kind,
+			versions:             kind.AllVersions(),
 			store:                w.view.workloadStore(kind),
 			optional:             !w.scheme.Recognizes(kind.GroupVersionKind()),
 		})
@@ -129,7 +132,7 @@ func (w *watcher) begin(ctx context.Context, targets []*target) error {
 
 // open registers a target with the view if it is served.
 func (w *watcher) open(ctx context.Context, t *target) error {
-	head, err := t.lister.head(ctx)
+	head, err := w.head(ctx, t)
 	if t.optional && apierrors.IsNotFound(err) {
 		w.view.absent(t.store.resource)
 		return nil
@@ -139,6 +142,25 @@ func (w *watcher) open(ctx context.Context, t *target) error {
 	}
 	w.view.begin(t.store.resource, head)
 	return nil
+}
+
+// head is the newest version of the target's objects, in the first of its API versions
+// that is served, which is watched from then on.
+func (w *watcher) head(ctx context.Context, t *target) (string, error) {
+	head, err := t.lister.head(ctx)
+	for _, version := range t.versions {
+		if !apierrors.IsNotFound(err) {
+			break
+		}
+		t.Version = version
+		connected, failed := w.connect(t)
+		if failed != nil {
+			return "", failed
+		}
+		t.lister.ListWatch = connected.ListWatch
+		head, err = t.lister.head(ctx)
+	}
+	return head, err
 }
 
 // lastCounted is the version of the cluster when the first of the ledgers was

@@ -76,7 +76,7 @@ func New(snap *snapshot.Snapshot, kinds *workload.Kinds) *State {
 func Resources(kinds *workload.Kinds) (known []string, further []snapshot.Kind) {
 	known = []string{stowagev1alpha1.BizGroupResourceQuotaResource, "limitranges", "runtimeclasses"}
 	for _, kind := range kinds.All() {
-		if row := snapshot.Workload(kind.GroupVersionKind(), kind.Resource); row.Label == "" {
+		if row := rowOf(kind); row.Label == "" {
 			known = append(known, row.Resource)
 		} else {
 			further = append(further, row)
@@ -85,9 +85,14 @@ func Resources(kinds *workload.Kinds) (known []string, further []snapshot.Kind) 
 	return known, further
 }
 
+// rowOf is what a snapshot holds of a workload kind.
+func rowOf(kind *workload.Kind) snapshot.Kind {
+	return snapshot.Workload(kind.GroupVersionKind(), kind.Resource, kind.AllVersions()[1:]...)
+}
+
 // Objects are the snapshot's objects of a workload kind.
 func (s *State) Objects(kind *workload.Kind) []snapshot.Object {
-	return snapshot.Workload(kind.GroupVersionKind(), kind.Resource).Objects(s.Snapshot)
+	return rowOf(kind).Objects(s.Snapshot)
 }
 
 // makersFirst are the kinds with those last that make nothing: of their objects,

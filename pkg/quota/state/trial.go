@@ -189,7 +189,7 @@ func (e Edit) errorf(err error) error {
 // caseOf is the case of the edit; nil where quota has nothing to say of it.
 func (t *Trial) caseOf(ctx context.Context, e Edit, before snapshot.Object, change quota.Change) (*quota.Case, error) {
 	judge := t.judge()
-	if e.Scaled && e.Kind.Scale {
+	if e.Scaled && e.Kind.Scale != "" {
 		return judge.Scale(ctx, change)
 	}
 	edit := quota.Edit{Kind: e.Kind, After: e.Object}

@@ -145,9 +145,13 @@ func (q questions) Controls(ctx context.Context, kind *workload.Kind) (bool, err
 // readObject reads an object of the kind live; nil where it is not there, or where
 // its kind is not served.
 func (d *decider) readObject(ctx context.Context, kind *workload.Kind, name types.NamespacedName) (*unstructured.Unstructured, error) {
-	obj := &unstructured.Unstructured{}
-	obj.SetGroupVersionKind(kind.GroupVersionKind())
-	err := d.live.Get(ctx, name, obj)
+	obj, err := &unstructured.Unstructured{}, error(nil)
+	for _, version := range kind.GroupVersionKinds() {
+		obj.SetGroupVersionKind(version)
+		if err = d.live.Get(ctx, name, obj); !meta.IsNoMatchError(err) {
+			break
+		}
+	}
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return nil, nil
 	}
