@@ -417,3 +417,55 @@ func TestUnlabelledParts(t *testing.T) {
 	}), "is part of deployment.apps/web, which charges group "+s.group)
 	s.holds()
 }
+
+// Who does nothing wrong loses nothing: in a full group a workload is rolled out, rolled
+// back, and scaled to zero and back.
+func TestRolloutsInAFullGroup(t *testing.T) {
+	for name, test := range map[string]struct {
+		object   func(*siege) client.Object
+		template func(client.Object) *corev1.PodTemplateSpec
+		done     func(client.Object) bool
+	}{
+		"Deployment": {
+			func(s *siege) client.Object { return s.web("web", 5, "1") },
+			func(obj client.Object) *corev1.PodTemplateSpec { return &obj.(*appsv1.Deployment).Spec.Template },
+			func(obj client.Object) bool {
+				d := obj.(*appsv1.Deployment)
+				return d.Status.ObservedGeneration == d.Generation && d.Status.UpdatedReplicas == 5 && d.Status.AvailableReplicas == 5 && d.Status.Replicas == 5
+			},
+		},
+		"StatefulSet": {
+			func(s *siege) client.Object { return s.set("db", 5, "1") },
+			func(obj client.Object) *corev1.PodTemplateSpec { return &obj.(*appsv1.StatefulSet).Spec.Template },
+			func(obj client.Object) bool {
+				set := obj.(*appsv1.StatefulSet)
+				return set.Status.ObservedGeneration == set.Generation && set.Status.UpdatedReplicas == 5 && set.Status.ReadyReplicas == 5 &&
+					set.Status.CurrentRevision == set.Status.UpdateRevision
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSiege(t)
+			obj := test.object(s)
+			s.admitted(s.make(obj))
+			settled := func() {
+				t.Helper()
+				if !s.eventually(func(ctx context.Context) (bool, error) {
+					err := s.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+					return test.done(obj), err
+				}) {
+					t.Fatalf("never done: %+v", obj)
+				}
+				s.used(s.group, hard{"limits.cpu": "5"})
+			}
+			settled()
+			for _, image := range []string{"example.com/app:2", "example.com/app"} {
+				s.admitted(edit(s, obj, func(obj client.Object) { test.template(obj).Spec.Containers[0].Image = image }))
+				settled()
+			}
+			s.admitted(s.scale(obj, 0))
+			s.admitted(s.scale(obj, 5)) // at once, while its pods are ending
+			settled()
+		})
+	}
+}
