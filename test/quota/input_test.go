@@ -29,7 +29,6 @@ func TestGroupsThatMakeNoSense(t *testing.T) {
 		{"negative", hard{"limits.cpu": "-1"}, none, []string{"spec.hard", "limits.cpu", "-1", "negative"}},
 		{"absurd", hard{"limits.memory": "2E"}, none, []string{"spec.hard", "limits.memory", "absurd", "1e18"}},
 		{"part of a pod", hard{"pods": "1500m"}, none, []string{"spec.hard", "pods", "whole"}},
-		{"nothing limited", hard{}, none, []string{"spec.hard"}},
 		{"the same key twice", hard{"cpu": "1", "requests.cpu": "2"}, none, []string{"spec.hard", "cpu", "requests.cpu"}},
 		{"its own parent", hard{"limits.cpu": "1"}, func(g *group) { g.Spec.ParentBizGroup = g.Name }, []string{"spec.parentBizGroup"}},
 		{"no such parent", hard{"limits.cpu": "1"}, func(g *group) { g.Spec.ParentBizGroup = "nobody" }, []string{"spec.parentBizGroup", `"nobody"`}},

@@ -297,6 +297,7 @@ func TestMovingBetweenGroups(t *testing.T) {
 	w.admitted(to(""))
 	w.used(vision, hard{"limits.cpu": "0"})
 	w.create(w.deployment("other", vision, 1, cpu("1")))
+	w.alive("6") // the rollout is over, and its old pods are gone
 	w.refusedWith(to(vision), "group "+vision+": limits.cpu: needs 5, 4 of 5 left (short 1)")
 	w.used(nlp, hard{"limits.cpu": "0"}) // when the ReplicaSet of the first template, whose Deployment is in no group, is empty
 	w.admitted(to(nlp))
@@ -309,7 +310,7 @@ func TestSurge(t *testing.T) {
 	nlp := w.group("nlp", "", hard{"limits.cpu": "10"}, counting)
 	web := w.deployment("web", nlp, 8, cpu("1"))
 	web.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromString("50%"))}
-	w.refusedWith(w.Create(t.Context(), web), "group "+nlp+": limits.cpu: needs 12, 10 of 10 left (short 2)")
+	w.refusedWith(w.Create(t.Context(), web), "group "+nlp+": limits.cpu: needs 12 (4 of it for the surge of an update), 10 of 10 left (short 2); largest that fits: 6 replicas")
 	web.Spec.Strategy.RollingUpdate.MaxSurge = new(intstr.FromInt32(2))
 	w.create(web)
 	w.used(nlp, hard{"limits.cpu": "10"})
