@@ -131,7 +131,7 @@ func (w *webhooks) workload(kind *workload.Kind) {
 		condition("may-charge-more", mayChargeMore(kind)))
 	required := w.add("ungrouped."+resource, PathWorkload, rules,
 		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
-		condition("may-charge-more", mayChargeMore(kind)))
+		condition("may-charge-more", mayChargeMore(kind)+" ||\n("+relabelled+")"))
 	required.NamespaceSelector = w.requiring()
 	part := w.add("part."+resource, PathWorkload, updates(rules),
 		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
@@ -145,6 +145,10 @@ func (w *webhooks) workload(kind *workload.Kind) {
 // Kubernetes' own controllers, which make parts as their owners say.
 const byOthers = "request.userInfo.username != 'system:kube-controller-manager' &&\n" +
 	"!request.userInfo.?groups.orValue([]).exists(g, g == 'system:serviceaccounts:kube-system')"
+
+// relabelled is the CEL expression of whether somebody gives a part other labels, under
+// which its controller may let it go.
+var relabelled = byOthers + " &&\n" + controllers("object") + ".size() > 0 && object.metadata.?labels != oldObject.metadata.?labels"
 
 // updates are the rules for updates alone.
 func updates(rules []admissionv1.RuleWithOperations) []admissionv1.RuleWithOperations {

@@ -469,3 +469,24 @@ func TestRolloutsInAFullGroup(t *testing.T) {
 		})
 	}
 }
+
+// A workload from before the label, whose template names no group, cannot let its pods
+// go to nobody.
+func TestUnlabelledPartsAreNotRelabelled(t *testing.T) {
+	w := newWorld(t)
+	s := &siege{world: w, editor: w.as(w.name("editor")), group: w.group("nlp", "", hard{"limits.cpu": "5"})}
+	web := s.web("web", 2, "1")
+	delete(web.Spec.Template.Labels, stowagev1alpha1.GroupLabel)
+	s.admitted(s.make(web))
+	s.alive("2")
+	s.requireGroup()
+	var pods corev1.PodList
+	s.admitted(s.List(t.Context(), &pods, client.InNamespace(s.ns)))
+	taken := &pods.Items[0]
+	s.refusedWith(edit(s, taken, func(pod *corev1.Pod) { pod.Labels["app"] = "debug" }), "add the label "+stowagev1alpha1.GroupLabel+": "+s.group+" with them")
+	s.admitted(edit(s, taken, func(pod *corev1.Pod) {
+		pod.Labels["app"], pod.Labels[stowagev1alpha1.GroupLabel] = "debug", s.group
+	}))
+	s.alive("3") // it is let go, and replaced
+	s.used(s.group, hard{"limits.cpu": "3"})
+}
