@@ -35,6 +35,9 @@ type ManifestReader struct {
 	Also      func(snapshot.Kind) bool
 	// Plain are further kinds that are read as they stand, in any version; nil for none.
 	Plain func(schema.GroupKind) bool
+	// Stranger says of an object of another kind that it is read nevertheless; nil for
+	// none.
+	Stranger func(*unstructured.Unstructured) bool
 	// Ignored says on stderr why an object of another kind is ignored.
 	Ignored string
 	// Namespace is that of objects which name none; empty for "default".
@@ -57,7 +60,10 @@ func (r ManifestReader) Read(env Env) ([]Manifest, error) {
 		name := fmt.Sprintf("%s: %s %q", info.Source, content.GetKind(), content.GetName())
 		manifest, err := r.typed(content)
 		switch {
+		case errors.Is(err, errIgnored) && r.Stranger != nil && r.Stranger(content):
+			content.SetNamespace(cmp.Or(content.GetNamespace(), r.Namespace, corev1.NamespaceDefault))
 		case errors.Is(err, errIgnored):
+			name = fmt.Sprintf("%s: %s %q", info.Source, content.GroupVersionKind().GroupKind(), content.GetName())
 			Warn(env.ErrOut, []string{fmt.Sprintf("%s is ignored: %s", name, r.Ignored)})
 			continue
 		case err != nil:

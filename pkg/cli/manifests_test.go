@@ -85,7 +85,7 @@ func TestReadManifests(t *testing.T) {
 		"a list in JSON":    {resource.FilenameOptions{Filenames: []string{filepath.Join(folder, "list.json")}}, []string{listed}, ""},
 		"a folder":          {resource.FilenameOptions{Filenames: []string{folder}}, []string{pod, rollout, claim, listed}, ""},
 		"a folder and those below": {resource.FilenameOptions{Filenames: []string{folder}, Recursive: true}, []string{pod, rollout, claim, pod, listed},
-			"Warning: " + folder + "/deeper/b.yaml: Widget \"w\" is ignored: not wanted\n"},
+			"Warning: " + folder + "/deeper/b.yaml: Widget.example.com \"w\" is ignored: not wanted\n"},
 		"stdin and a file": {resource.FilenameOptions{Filenames: []string{"-", filepath.Join(folder, "list.json")}}, []string{rollout, listed}, ""},
 		"a URL":            {resource.FilenameOptions{Filenames: []string{server.URL + "/pod.yaml"}}, []string{pod}, ""},
 	} {

@@ -58,8 +58,6 @@ type Kind struct {
 	// Template is the path of a workload's template ("spec.jobTemplate") whose
 	// labels must name the same group, where the kind has no pod sets.
 	Template string `json:"template,omitempty"`
-	// Instead says when not the object is charged, but what comes of it.
-	Instead *Instead `json:"instead,omitempty"`
 }
 
 // ScalePath is a path; in a table, true is "true".
@@ -80,16 +78,6 @@ func (s *ScalePath) UnmarshalJSON(data []byte) error {
 
 // scaleFirst stands for the first number of the first pod set.
 const scaleFirst ScalePath = "true"
-
-// Instead says what is charged in place of an object that charges nothing itself.
-type Instead struct {
-	// When is the condition under which it is so; empty for always.
-	When string `json:"when,omitempty"`
-	// By are the kinds that are charged ("ReplicaSet.apps"), Label says where the
-	// label must stand for that ("spec.template.metadata.labels").
-	By    []string `json:"by"`
-	Label string   `json:"label"`
-}
 
 // PodSetPaths says where one pod set stands, or, with a "*" in Root, one for each
 // entry there.

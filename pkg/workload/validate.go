@@ -80,13 +80,7 @@ func (k *Kind) validateStates() error {
 			return err
 		}
 	}
-	if k.Instead == nil {
-		return nil
-	}
-	if len(k.Instead.By) == 0 || k.Instead.Label == "" {
-		return errors.New("instead: by and label must be given")
-	}
-	return checkCondition("instead.when", "", k.Instead.When, false)
+	return nil
 }
 
 // validate says what is wrong with the declaration; the error begins with the field.

@@ -31,6 +31,9 @@ func judge(ctx context.Context, trial *state.Trial, s subject, op operation) (*r
 	if autoscaler := s.autoscaler(); autoscaler != nil {
 		return trial.Autoscale(ctx, autoscaler, op == opDelete)
 	}
+	if s.kind == nil {
+		return trial.Stranger(s.object), nil
+	}
 	edit := state.Edit{Kind: s.kind, Object: s.object, Scaled: s.scaled}
 	op, err := op.of(s.kind.GroupResource().String(), s.object.GetName(), trial.Object(edit) != nil)
 	if err != nil {

@@ -46,6 +46,9 @@ func readManifests(env cli.Env, files resource.FilenameOptions, kinds *workload.
 		Also:    func(kind snapshot.Kind) bool { return kind.Kind == stowagev1alpha1.BizGroupResourceQuotaKind },
 		Plain:   func(kind schema.GroupKind) bool { return kind == quota.AutoscalerKind },
 		Ignored: "no workload and no business group",
+		Stranger: func(object *unstructured.Unstructured) bool {
+			return object.GetLabels()[stowagev1alpha1.GroupLabel] != ""
+		},
 	}.Read(env)
 	if err != nil {
 		return nil, err

@@ -131,7 +131,7 @@ func notes(groups *state.State) []string {
 		w := unread.Workload
 		notes = append(notes, fmt.Sprintf("%s %s/%s is not counted: %v", w.Kind.Singular(), w.Namespace, w.Name, unread.Err))
 	}
-	return notes
+	return append(notes, groups.Strangers()...)
 }
 
 // uncounted warns of groups whose status is not of their spec.

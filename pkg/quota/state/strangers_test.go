@@ -1,0 +1,43 @@
+package state_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/stowage-dev/stowage/pkg/quota/state"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
+)
+
+// stranger is an object that names a group.
+func stranger(apiVersion, kind, name string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": apiVersion, "kind": kind,
+		"metadata": map[string]any{"namespace": "nlp", "name": name, "labels": map[string]any{"biz.group.resource.quota": "nlp"}},
+	}}
+}
+
+func TestStrangers(t *testing.T) {
+	snap := &snapshot.Snapshot{Others: []*unstructured.Unstructured{
+		stranger("example.com/v1", "Farm", "a"), stranger("example.com/v1", "Farm", "b"),
+		stranger("example.com/v1", "Farm", "c"), stranger("example.com/v1", "Farm", "d"),
+		stranger("kubeflow.org/v2beta1", "MPIJob", "known in this version too"),
+		stranger("serving.knative.dev/v1", "Service", "hello"),
+	}}
+	s := state.New(snap, workload.Default())
+	want := []string{
+		"Farm.example.com nlp/a, nlp/b, nlp/c and 1 more names a group and charges nothing itself: the kind Farm.example.com is not known; " +
+			"what it makes is charged where that has the label, or declare the kind (--workload-kinds)",
+		"Service.serving.knative.dev nlp/hello names a group and charges nothing itself: each Deployment.apps of this Service.serving.knative.dev " +
+			"is charged, for which the label must stand in spec.template.metadata.labels",
+	}
+	if diff := cmp.Diff(want, s.Strangers()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	check := s.Try(state.Requester{Name: "you"}).Stranger(stranger("example.com/v1", "Farm", "e"))
+	if !check.Allowed || check.Object != "nlp/farm.example.com/e" || len(check.Warnings) != 1 {
+		t.Errorf("got %+v, want it let by with a warning", check)
+	}
+}

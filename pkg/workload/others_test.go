@@ -1,0 +1,29 @@
+package workload
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+func TestUncharged(t *testing.T) {
+	for name, want := range map[string]string{
+		"Deployment.apps":             "",
+		"Service.serving.knative.dev": "Deployment.apps of this Service.serving.knative.dev is charged, for which the label must stand in spec.template.metadata.labels",
+		"Farm.example.com":            "the kind Farm.example.com is not known; what it makes is charged where that has the label, or declare the kind (--workload-kinds)",
+	} {
+		got := Default().Uncharged(schema.ParseGroupKind(name))
+		if (got == "") != (want == "") || !strings.HasSuffix(got, want) {
+			t.Errorf("%s: got %q, want %q at its end", name, got, want)
+		}
+	}
+	for _, o := range others() {
+		if Default().Of(schema.ParseGroupKind(o.By)) == nil {
+			t.Errorf("%s.%s: charged by %s, which the table does not have", o.Kind, o.Group, o.By)
+		}
+		if kind := (schema.GroupKind{Group: o.Group, Kind: o.Kind}); Default().Of(kind) != nil {
+			t.Errorf("%s is a workload kind", kind)
+		}
+	}
+}
