@@ -135,12 +135,9 @@ func (in *installer) apply(ctx context.Context, object *unstructured.Unstructure
 }
 
 // replace stores the webhook configuration whole. Server-side apply would leave
-// behind, of an entry that is gone, the CA bundle that the component owns, and
-// half an entry is none.
+// behind, of an entry that is gone, the CA bundle that components before this one
+// owned, and half an entry is none.
 func (in *installer) replace(ctx context.Context, resources dynamic.ResourceInterface, object, before *unstructured.Unstructured) error {
-	if err := in.putCABundle(ctx, object); err != nil {
-		return err
-	}
 	if before == nil {
 		_, err := resources.Create(ctx, object, metav1.CreateOptions{FieldManager: FieldManager, DryRun: in.dryRun()})
 		if err == nil {
@@ -161,38 +158,6 @@ func (in *installer) replace(ctx context.Context, resources dynamic.ResourceInte
 		in.opts.report(Step{Object: Describe(object), Done: changed(before, after)})
 		return nil
 	})
-}
-
-// putCABundle fills in the CA bundle that the component made, so that it is
-// trusted from the first call on. There is none before the component has run.
-func (in *installer) putCABundle(ctx context.Context, object *unstructured.Unstructured) error {
-	configuration := &admissionv1.ValidatingWebhookConfiguration{}
-	if err := fromUnstructured(object, configuration); err != nil {
-		return err
-	}
-	for i := range configuration.Webhooks {
-		config := &configuration.Webhooks[i].ClientConfig
-		if config.Service == nil || len(config.CABundle) > 0 {
-			continue
-		}
-		certificates, err := in.client.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).
-			Namespace(config.Service.Namespace).Get(ctx, CertificateName, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		secret := &corev1.Secret{}
-		if err := fromUnstructured(certificates, secret); err != nil {
-			return err
-		}
-		for j := range configuration.Webhooks {
-			configuration.Webhooks[j].ClientConfig.CABundle = secret.Data[caCertificateKey]
-		}
-		return replace(object, configuration)
-	}
-	return nil
 }
 
 // await waits for what the following objects need.

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
@@ -21,14 +22,24 @@ import (
 // options are of an installation in the cluster. No kubelet pulls the image: kwok
 // says that its pods run.
 func options() install.Options {
-	return install.Options{Image: "stowage-manager:test", Kinds: workload.Default(), Webhook: install.Endpoint{Token: install.NewToken()}}
+	secrets, err := install.NewSecrets()
+	if err != nil {
+		panic(err) // no key can be made
+	}
+	return install.Options{Image: "stowage-manager:test", Kinds: workload.Default(), Secrets: secrets}
 }
 
-// apply installs with the token that is there, waits for the rollout, and returns what
+// apply installs with the secrets that are there, waits for the rollout, and returns what
 // was done, by object.
 func apply(t *testing.T, opts install.Options, how install.ApplyOptions) map[string]string {
 	t.Helper()
-	opts.Webhook.Token = readToken(t)
+	return applyWith(t, readSecrets(t, false), opts, how)
+}
+
+// applyWith is apply with these secrets.
+func applyWith(t *testing.T, secrets *install.Secrets, opts install.Options, how install.ApplyOptions) map[string]string {
+	t.Helper()
+	opts.Secrets = secrets
 	objects, err := install.Objects(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -50,14 +61,34 @@ func apply(t *testing.T, opts install.Options, how install.ApplyOptions) map[str
 	return done
 }
 
-// readToken is the installation's token, or a new one.
-func readToken(t *testing.T) string {
+// readSecrets are the installation's, or new ones.
+func readSecrets(t *testing.T, renew bool) *install.Secrets {
 	t.Helper()
-	token, err := install.ReadToken(t.Context(), cluster.RESTConfig(), install.DefaultNamespace)
+	secrets, err := install.ReadSecrets(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, renew)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return secrets
+}
+
+// configuration is what the API server is told.
+func configuration(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
+	t.Helper()
+	found, err := cluster.Client().AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), install.WebhookName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// secretData is what a Secret of the installation holds.
+func secretData(t *testing.T, name string) map[string][]byte {
+	t.Helper()
+	secret, err := cluster.Client().CoreV1().Secrets(install.DefaultNamespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret.Data
 }
 
 // TestApplyAndRemove goes through the life of an installation.
@@ -67,7 +98,6 @@ func TestApplyAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := cluster.Client()
-	webhooks := client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 
 	kinds, err := new(workload.Kinds).With(*workload.Default().All()[0])
 	if err != nil {
@@ -97,18 +127,17 @@ func TestApplyAndRemove(t *testing.T) {
 			t.Errorf("%d replicas are ready, want %d", got, install.DefaultReplicas)
 		}
 	})
-	t.Run("every path starts with the token", func(t *testing.T) {
-		configuration, err := webhooks.Get(t.Context(), install.WebhookName, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		token := readToken(t)
+	t.Run("every entry trusts the CA and starts with the token", func(t *testing.T) {
+		token := string(secretData(t, install.TokenName)["token"])
 		if len(token) != 64 { // 32 bytes, in hexadecimal
 			t.Errorf("the token has %d characters, want 64", len(token))
 		}
-		for _, webhook := range configuration.Webhooks {
+		for _, webhook := range configuration(t).Webhooks {
 			if path := *webhook.ClientConfig.Service.Path; !strings.HasPrefix(path, "/"+token+"/validate-") {
 				t.Errorf("%s: the path is %q, want it to start with the token %q", webhook.Name, path, token)
+			}
+			if got, want := string(webhook.ClientConfig.CABundle), string(secretData(t, install.CertificateName)["ca.crt"]); got != want || want == "" {
+				t.Errorf("%s: trusts %q, want the CA of the Secret %q", webhook.Name, got, want)
 			}
 		}
 	})
@@ -119,37 +148,65 @@ func TestApplyAndRemove(t *testing.T) {
 			}
 		}
 	})
-	t.Run("an upgrade with other kinds keeps the component's CA bundle", func(t *testing.T) {
-		fillCABundle(t, "the CA")
+	t.Run("an upgrade with other kinds", func(t *testing.T) {
 		opts := options()
 		opts.Kinds = kinds
 		done := apply(t, opts, install.ApplyOptions{Wait: true})
 		if got := done["deployment.apps/"+install.ManagerName]; got != "configured" {
 			t.Errorf("the deployment is %s, want configured: its pods must read the new kinds", got)
 		}
-		configuration, err := webhooks.Get(t.Context(), install.WebhookName, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
+		want := []string{
+			"deployments.apps", "ungrouped.deployments.apps", "part.deployments.apps",
+			"scale", "required.scale", "autoscaler", "required.autoscaler", "bizrq",
 		}
-		want := []string{"deployments.apps the CA", "ungrouped.deployments.apps the CA", "scale the CA", "autoscaler the CA", "bizrq the CA"}
 		var got []string
-		for _, webhook := range configuration.Webhooks {
-			got = append(got, strings.TrimSuffix(webhook.Name, ".quota.stowage.dev")+" "+string(webhook.ClientConfig.CABundle))
+		for _, webhook := range configuration(t).Webhooks {
+			got = append(got, strings.TrimSuffix(webhook.Name, ".quota.stowage.dev"))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("webhooks (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("a token that was deleted is made anew, and the pods with it", func(t *testing.T) {
-		before := readToken(t)
-		if err := client.CoreV1().Secrets(install.DefaultNamespace).Delete(t.Context(), install.TokenName, metav1.DeleteOptions{}); err != nil {
+	t.Run("another token is told when all pods know it, and the one before retired", func(t *testing.T) {
+		former := readSecrets(t, false).Tokens[0]
+		renewed := readSecrets(t, true)
+		if renewed.Tokens[0] == former || renewed.Tokens[1] != former {
+			t.Fatalf("tokens %q, want a new one before %q", renewed.Tokens, former)
+		}
+		opts := options()
+		opts.Kinds = kinds
+		done := applyWith(t, renewed, opts, install.ApplyOptions{Wait: true})
+		if got := done["deployment.apps/"+install.ManagerName]; got != "configured" {
+			t.Errorf("the deployment is %s, want configured", got)
+		}
+		if got, want := string(secretData(t, install.TokenName)["token"]), renewed.Tokens[0]+"\n"+former; got != want {
+			t.Errorf("the component answers to %q, want %q", got, want)
+		}
+		if path := *configuration(t).Webhooks[0].ClientConfig.Service.Path; !strings.HasPrefix(path, "/"+renewed.Tokens[0]+"/") {
+			t.Errorf("the API server is told %q, want the new token", path)
+		}
+		if err := install.RetireTokens(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, renewed.Tokens); err != nil {
 			t.Fatal(err)
+		}
+		if got := readSecrets(t, false).Tokens; !slices.Equal(got, renewed.Tokens[:1]) {
+			t.Errorf("the component answers to %q, want %q", got, renewed.Tokens[:1])
+		}
+	})
+	t.Run("secrets that were deleted are made anew, and the pods with the token", func(t *testing.T) {
+		before := readSecrets(t, false)
+		for _, name := range []string{install.TokenName, install.CertificateName} {
+			if err := client.CoreV1().Secrets(install.DefaultNamespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		opts := options()
 		opts.Kinds = kinds
 		done := apply(t, opts, install.ApplyOptions{Wait: true})
-		if got := done["deployment.apps/"+install.ManagerName]; got != "configured" || readToken(t) == before {
+		if got := done["deployment.apps/"+install.ManagerName]; got != "configured" || readSecrets(t, false).Tokens[0] == before.Tokens[0] {
 			t.Errorf("the deployment is %s, want configured, with another token than before", got)
+		}
+		if got, want := string(configuration(t).Webhooks[0].ClientConfig.CABundle), string(secretData(t, install.CertificateName)["ca.crt"]); got != want {
+			t.Errorf("trusts %q, want the new CA %q", got, want)
 		}
 	})
 	t.Run("status", func(t *testing.T) {
@@ -161,7 +218,7 @@ func TestApplyAndRemove(t *testing.T) {
 			TypeMeta:   status.TypeMeta,
 			Namespace:  install.DefaultNamespace,
 			Deployment: &install.DeploymentStatus{Image: "stowage-manager:test", Replicas: 2, Updated: 2, Ready: 2},
-			Webhooks:   &install.WebhookStatus{Entries: 5, Trusted: true},
+			Webhooks:   &install.WebhookStatus{Entries: 8, Trusted: true},
 			Resource:   &install.ResourceStatus{Versions: []string{"v1alpha1"}, Established: true},
 			Groups:     &install.GroupsStatus{},
 			Unknown:    []string{},
@@ -171,6 +228,29 @@ func TestApplyAndRemove(t *testing.T) {
 			},
 		}
 		if diff := cmp.Diff(want, status); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("namespaces that take no part, and charge groups", func(t *testing.T) {
+		objects := []runtime.Object{build.Namespace("outside", ""), build.Namespace("inside", "stowage.dev/quota=enabled")}
+		for _, namespace := range []string{"outside", "inside"} {
+			objects = append(objects, counted(build.Deployment(namespace, "web", 0, pod())), build.Deployment(namespace, "free", 0, pod()))
+		}
+		if err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), install.WebhookName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.CreateAll(t.Context(), objects...); err != nil {
+			t.Fatal(err)
+		}
+		opts := options()
+		opts.Kinds = kinds
+		apply(t, opts, install.ApplyOptions{Wait: true})
+		lines, err := install.Outside(t.Context(), cluster.RESTConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"namespace outside: takes no part in quota, and 1 objects there name a group: kubectl quota enable outside"}
+		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
@@ -268,10 +348,13 @@ func TestRights(t *testing.T) {
 		{"list nodes", "", "", true},
 		{"patch nodes", "", "node", false},
 		{"create subjectaccessreviews.authorization.k8s.io", "", "", true},
-		{"create events.events.k8s.io", "default", "", true},
+		{"create events.events.k8s.io", "default", "", true}, // about groups
+		{"create events", own, "", true},                     // about the Lease
+		{"create events.events.k8s.io", "other", "", false},
 		{"list events.events.k8s.io", "default", "", false},
-		{"update validatingwebhookconfigurations.admissionregistration.k8s.io", "", install.WebhookName, true},
-		{"update validatingwebhookconfigurations.admissionregistration.k8s.io", "", "other", false},
+		{"update validatingwebhookconfigurations.admissionregistration.k8s.io", "", install.WebhookName, false},
+		{"patch validatingwebhookconfigurations.admissionregistration.k8s.io", "", install.WebhookName, false},
+		{"list validatingwebhookconfigurations.admissionregistration.k8s.io", "", "", false},
 		{"create validatingwebhookconfigurations.admissionregistration.k8s.io", "", "", false},
 		{"delete validatingwebhookconfigurations.admissionregistration.k8s.io", "", install.WebhookName, false},
 		{"update secrets", own, install.CertificateName, true},
@@ -316,7 +399,9 @@ func TestWrongOptions(t *testing.T) {
 		"replicas":         {func(o *install.Options) { o.Replicas = -1 }, "replicas -1: expected 1 or more"},
 		"namespace":        {func(o *install.Options) { o.Namespace = "A" }, `namespace "A": a lowercase RFC 1123 label`},
 		"system namespace": {func(o *install.Options) { o.Namespace = "kube-system" }, `namespace "kube-system": expected one of the component's own`},
-		"no token":         {func(o *install.Options) { o.Webhook.Token = "" }, "webhook token, of 0 characters: expected 64 hexadecimal digits"},
+		"no secrets":       {func(o *install.Options) { o.Secrets = nil }, "no secrets: expected those of NewSecrets or ReadSecrets"},
+		"no CA":            {func(o *install.Options) { o.Secrets.Trusted = nil }, "no secrets: expected those of NewSecrets or ReadSecrets"},
+		"no token":         {func(o *install.Options) { o.Secrets.Tokens = nil }, "webhook token, of 0 characters: expected 64 hexadecimal digits"},
 		"token":            {func(o *install.Options) { o.Webhook = install.Endpoint{URL: "https://localhost", Token: "a/b"} }, "webhook token, of 3 characters: expected 64 hexadecimal digits"},
 		"URL":              {func(o *install.Options) { o.Webhook.URL = "http://localhost" }, `webhook URL "http://localhost": expected https://HOST:PORT`},
 	} {
@@ -327,32 +412,6 @@ func TestWrongOptions(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
-	}
-}
-
-// fillCABundle does what the component does with its certificates.
-func fillCABundle(t *testing.T, bundle string) {
-	t.Helper()
-	client := cluster.Client()
-	secrets := client.CoreV1().Secrets(install.DefaultNamespace)
-	secret, err := secrets.Get(t.Context(), install.CertificateName, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret.Data = map[string][]byte{corev1.ServiceAccountRootCAKey: []byte(bundle)}
-	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{FieldManager: install.ManagerName}); err != nil {
-		t.Fatal(err)
-	}
-	webhooks := client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	configuration, err := webhooks.Get(t.Context(), install.WebhookName, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range configuration.Webhooks {
-		configuration.Webhooks[i].ClientConfig.CABundle = []byte(bundle)
-	}
-	if _, err := webhooks.Update(t.Context(), configuration, metav1.UpdateOptions{FieldManager: install.ManagerName}); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -54,7 +55,8 @@ const (
 	// tokenPath is where the token's Secret is mounted, tokenKey the key, and file, in it.
 	tokenPath = "/var/run/secrets/stowage.dev"
 	tokenKey  = "token"
-	// tokenAnnotation on the pods makes them start anew when the token changes.
+	// tokenAnnotation on the pods makes them start anew when the first token changes, so
+	// that all of them answer to it before the API server is told it.
 	tokenAnnotation = "stowage.dev/webhook-token-sha256"
 )
 
@@ -77,6 +79,8 @@ type Options struct {
 	// Webhook is where the component is reached. With a URL it runs outside of the
 	// cluster: its rights are installed, and not what runs it.
 	Webhook Endpoint
+	// Secrets are the component's in the cluster, and fill in Webhook's.
+	Secrets *Secrets
 }
 
 // complete fills in the defaults.
@@ -86,6 +90,9 @@ func (o Options) complete() Options {
 	}
 	if o.Replicas == 0 {
 		o.Replicas = DefaultReplicas
+	}
+	if o.Secrets != nil && o.Webhook.URL == "" && len(o.Secrets.Tokens) > 0 {
+		o.Webhook.Token, o.Webhook.CABundle = o.Secrets.Tokens[0], o.Secrets.Trusted
 	}
 	return o
 }
@@ -111,7 +118,10 @@ func (o Options) validate() error {
 		}
 		return ValidateToken(o.Webhook.Token)
 	}
-	if err := ValidateToken(o.Webhook.Token); err != nil {
+	if o.Secrets == nil || len(o.Secrets.Trusted) == 0 {
+		return errors.New("no secrets: expected those of NewSecrets or ReadSecrets: no webhook is configured before what it trusts is there")
+	}
+	if _, err := ParseTokens(strings.Join(o.Secrets.Tokens, "\n")); err != nil {
 		return err
 	}
 	if o.Image == "" {
@@ -137,6 +147,8 @@ func Objects(opts Options) ([]*unstructured.Unstructured, error) {
 	set.cluster("clusterrolebinding.yaml", set.bind)
 	set.namespaced("role.yaml")
 	set.namespaced("rolebinding.yaml", set.bind)
+	set.cluster("eventsrole.yaml")
+	set.cluster("eventsrolebinding.yaml", set.bind)
 	set.cluster("userroles.yaml")
 	if opts.Webhook.URL == "" {
 		set.workload()
@@ -153,8 +165,8 @@ func (s *objectSet) workload() {
 		return
 	}
 	s.cluster("priorityclass.yaml")
-	s.namespaced("secret.yaml")
-	s.add(tokenSecret(s.opts.Namespace, s.opts.Webhook.Token))
+	s.add(authoritySecret(s.opts.Namespace, s.opts.Secrets.Authority))
+	s.add(tokenSecret(s.opts.Namespace, s.opts.Secrets.Tokens))
 	s.add(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: KindsName, Namespace: s.opts.Namespace},

@@ -2,9 +2,6 @@ package install
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"time"
 
@@ -26,6 +23,7 @@ import (
 // The keys of the certificates' Secret.
 const (
 	caCertificateKey = "ca.crt"
+	caKeyKey         = "ca.key"
 	certificateKey   = corev1.TLSCertKey
 )
 
@@ -53,6 +51,11 @@ type Status struct {
 	// Unknown says in one line each what could not be read; Problems, what is wrong.
 	Unknown  []string `json:"unknown"`
 	Problems []string `json:"problems"`
+}
+
+// Installed says whether any part of the component was found, or may be there unseen.
+func (s *Status) Installed() bool {
+	return s.Deployment != nil || s.Webhooks != nil || s.Resource != nil || len(s.Unknown) > 0
 }
 
 // DeploymentStatus is the component's Deployment.
@@ -111,6 +114,7 @@ type statusReader struct {
 	dynamic dynamic.Interface
 	now     time.Time
 	status  *Status
+	trusted []byte // the webhooks' CA bundle
 }
 
 // ReadStatus says how the component in a namespace is. What may not be read is
@@ -130,6 +134,14 @@ func ReadStatus(ctx context.Context, config *rest.Config, namespace string, now 
 		Unknown:   []string{},
 		Problems:  []string{},
 	}}
+	outside := func(ctx context.Context) error {
+		if r.status.Webhooks == nil {
+			return nil
+		}
+		lines, err := Outside(ctx, config)
+		r.status.Problems = append(r.status.Problems, lines...)
+		return err
+	}
 	for _, part := range []struct {
 		name string
 		read func(context.Context) error
@@ -140,6 +152,7 @@ func ReadStatus(ctx context.Context, config *rest.Config, namespace string, now 
 		{"validatingwebhookconfiguration " + WebhookName, r.webhooks},
 		{"secret " + namespace + "/" + CertificateName, r.certificate},
 		{stowagev1alpha1.BizGroupResourceQuotaResource, r.groups},
+		{"workloads of namespaces that take no part", outside},
 	} {
 		switch err := part.read(ctx); {
 		case apierrors.IsNotFound(err):
@@ -233,12 +246,13 @@ func (r *statusReader) webhooks(ctx context.Context) error {
 	}
 	r.status.Webhooks = &WebhookStatus{Entries: len(configuration.Webhooks), Trusted: true}
 	for _, webhook := range configuration.Webhooks {
+		r.trusted = webhook.ClientConfig.CABundle
 		if len(webhook.ClientConfig.CABundle) == 0 {
 			r.status.Webhooks.Trusted = false
 		}
 	}
 	if !r.status.Webhooks.Trusted {
-		r.problem("validatingwebhookconfiguration %s: has no CA bundle yet, so that every call fails", WebhookName)
+		r.problem("validatingwebhookconfiguration %s: has no CA bundle, so that every call fails: install again", WebhookName)
 	}
 	return nil
 }
@@ -259,23 +273,16 @@ func (r *statusReader) certificate(ctx context.Context) error {
 		return nil
 	}
 	r.status.Certificate = &CertificateStatus{NotAfter: metav1.NewTime(serving), CANotAfter: metav1.NewTime(ca)}
-	if left := min(serving.Sub(r.now), ca.Sub(r.now)); left < CertificateMargin {
-		r.problem("secret %s/%s: a certificate ends in %s, and should have been renewed", secret.Namespace, secret.Name, left.Round(time.Hour))
+	if left := serving.Sub(r.now); left < CertificateMargin {
+		r.problem("secret %s/%s: the certificate ends in %s, and should have been renewed", secret.Namespace, secret.Name, left.Round(time.Hour))
+	}
+	if left := ca.Sub(r.now); left < AuthorityMargin {
+		r.problem("secret %s/%s: the CA ends in %s: install again, which makes another", secret.Namespace, secret.Name, left.Round(time.Hour))
+	}
+	if r.status.Webhooks != nil && r.status.Webhooks.Trusted && !trusts(r.trusted, secret.Data[caCertificateKey]) {
+		r.problem("validatingwebhookconfiguration %s: does not trust the CA of secret %s/%s, so that every call fails: install again", WebhookName, secret.Namespace, secret.Name)
 	}
 	return nil
-}
-
-// notAfter is when a PEM-encoded certificate ends.
-func notAfter(text []byte) (time.Time, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return time.Time{}, errors.New("holds no certificate yet")
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return certificate.NotAfter, nil
 }
 
 // groupsPage is how many groups are read in one go.

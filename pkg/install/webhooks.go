@@ -31,10 +31,9 @@ type Endpoint struct {
 	// manager that runs outside of the cluster. Empty is the component's Service.
 	URL string
 	// CABundle holds the certificates, in PEM, that sign the serving certificate.
-	// Where it is empty the component puts in its own.
 	CABundle []byte
-	// Token is a secret first segment of every path: only who knows it can call. In
-	// the cluster there must be one; with a URL, empty has no such segment.
+	// Token is a secret first segment of every path: only who knows it can call. Empty
+	// has no such segment. In the cluster both are the Secrets'.
 	Token string
 }
 

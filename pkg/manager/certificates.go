@@ -24,7 +24,7 @@ const (
 )
 
 // makeCertificates has certificates made, and written to dir. What it returns is
-// closed when they are there and the API server trusts them.
+// closed when they are there.
 func makeCertificates(mgr ctrl.Manager, namespace, dir string) (<-chan struct{}, error) {
 	if err := mirror(context.Background(), mgr, dir); err != nil {
 		return nil, err
@@ -32,22 +32,21 @@ func makeCertificates(mgr ctrl.Manager, namespace, dir string) (<-chan struct{},
 	return rotate(mgr, namespace, dir)
 }
 
-// rotate has every replica keep the certificates in the Secret good, and the CA
-// bundle in the webhook configuration with them; optimistic locking lets one of
-// several win. ready is closed when the files exist and the bundle is in place.
+// rotate has every replica keep the certificates in the Secret good, signed by the
+// authority that is there since the installation; optimistic locking lets one of
+// several win. What the API server trusts is not touched: see ADR 17. ready is closed
+// when the files exist.
 func rotate(mgr ctrl.Manager, namespace, dir string) (ready chan struct{}, err error) {
 	ready = make(chan struct{})
 	dnsName := fmt.Sprintf("%s.%s.svc", install.ManagerName, namespace)
 	return ready, rotator.AddRotator(mgr, &rotator.CertRotator{
 		SecretKey:      types.NamespacedName{Namespace: namespace, Name: install.CertificateName},
 		CertDir:        dir,
-		CAName:         install.ManagerName + "-ca",
+		CAName:         install.AuthorityName,
 		CAOrganization: "stowage",
 		DNSName:        dnsName,
 		ExtraDNSNames:  []string{dnsName + ".cluster.local"},
 		IsReady:        ready,
-		Webhooks:       []rotator.WebhookInfo{{Name: install.WebhookName, Type: rotator.Validating}},
-		FieldOwner:     install.ManagerName,
 	})
 }
 

@@ -55,7 +55,7 @@ type Options struct {
 	WebhookPort int
 	// CertDir holds tls.crt and tls.key; empty has the manager make them.
 	CertDir string
-	// WebhookTokenFile holds the first segment of the webhooks' paths; empty for none.
+	// WebhookTokenFile holds the first segments of the webhooks' paths; empty for none.
 	WebhookTokenFile string
 	// MetricsAddress and HealthAddress are where metrics and probes are served; "0" for nowhere.
 	MetricsAddress, HealthAddress string
@@ -81,7 +81,7 @@ type Options struct {
 	// What the flags name: the cluster, and what the files hold.
 	config *rest.Config
 	kinds  *workload.Kinds
-	token  string
+	tokens []string
 }
 
 // NewOptions returns the defaults.
@@ -149,7 +149,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "Address to serve the webhooks at. Empty for all.")
 	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "Port to serve the webhooks at.")
 	flags.StringVar(&o.CertDir, "cert-dir", o.CertDir, "Directory with the webhooks' tls.crt and tls.key, read again when they change. Empty to make them, keep them in a Secret and renew them.")
-	flags.StringVar(&o.WebhookTokenFile, "webhook-token-file", o.WebhookTokenFile, "File with a secret that callers of the webhooks give as the first segment of the path. Empty to answer whoever calls.")
+	flags.StringVar(&o.WebhookTokenFile, "webhook-token-file", o.WebhookTokenFile, "File with secrets, one a line, of which callers of the webhooks give one as the first segment of the path; read again when it changes. Empty to answer whoever calls.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address to serve metrics at. "0" for none.`)
 	flags.BoolVar(&o.MetricsSecure, "metrics-secure", o.MetricsSecure, "Serve metrics by TLS, to clients that the API server authenticates and allows to get /metrics.")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, `Address to serve /healthz and /readyz at. "0" for none.`)
@@ -173,11 +173,9 @@ func (o *Options) Complete() (err error) {
 	if o.WebhookTokenFile == "" {
 		return nil
 	}
-	text, err := os.ReadFile(o.WebhookTokenFile)
-	if err != nil {
+	if o.tokens, err = readTokenFile(o.WebhookTokenFile); err != nil {
 		return fmt.Errorf("--webhook-token-file: %w", err)
 	}
-	o.token = strings.TrimSpace(string(text))
 	return nil
 }
 
@@ -216,14 +214,8 @@ func (o *Options) Validate() error {
 // after its reservation has ended.
 const minReservationTTL = 10 * time.Second
 
-// validateFiles checks what the files hold, and that those are there which are read
-// again and again.
+// validateFiles checks that the files are there which are read again and again.
 func (o *Options) validateFiles() error {
-	if o.WebhookTokenFile != "" {
-		if err := install.ValidateToken(o.token); err != nil {
-			return fmt.Errorf("--webhook-token-file: %s: %w", o.WebhookTokenFile, err)
-		}
-	}
 	if o.CertDir == "" {
 		return nil
 	}
@@ -233,14 +225,6 @@ func (o *Options) validateFiles() error {
 		}
 	}
 	return nil
-}
-
-// pathPrefix is what the webhooks' paths start with, by the token; nothing for none.
-func (o *Options) pathPrefix() string {
-	if o.token == "" {
-		return ""
-	}
-	return "/" + o.token
 }
 
 // restConfig says how to reach the cluster.

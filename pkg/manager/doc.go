@@ -9,14 +9,17 @@
 // # Certificates
 //
 // With --cert-dir they are files that someone else renews. Without, cert-controller
-// makes them, keeps them in a Secret, renews them and puts the CA bundle into the
-// webhook configuration; this package copies the Secret into files, at once and not
-// when a kubelet next refreshes its mounts.
+// makes them, signed by the authority that the installation left in a Secret, keeps
+// them there and renews them; this package copies the Secret into files, at once and
+// not when a kubelet next refreshes its mounts. What the API server trusts is the
+// installation's to say: the component has no right to.
 //
 // # Callers
 //
 // With --webhook-token-file the webhooks are found below a secret path only, and what
-// an admission review says is what the API server said. Without, whoever reaches the
+// an admission review says is what the API server said. The file may hold several, so
+// that one takes another's place while both are good, and is read again and again.
+// Without, whoever reaches the
 // port can have reservations written.
 //
 // # Ending

@@ -81,10 +81,11 @@ func (o *Options) register(i *instance) error {
 	if err != nil {
 		return err
 	}
-	if o.pathPrefix() == "" {
-		i.mgr.GetLogger().Info("the webhooks answer whoever reaches them: there is no --webhook-token-file")
+	tokens, err := o.readTokens(i.mgr)
+	if err != nil {
+		return err
 	}
-	frame := admission.New(i.mgr, admission.Options{PathPrefix: o.pathPrefix(), Clock: o.Clock})
+	frame := admission.New(i.mgr, admission.Options{Tokens: tokens, Clock: o.Clock})
 	if err := quotawebhook.Register(i.mgr, frame, quotawebhook.Options{
 		Kinds: o.kinds, Owners: view, Nodes: view.Nodes, Authorize: o.Authorize, ReservationTTL: o.ReservationTTL, Clock: o.Clock,
 	}); err != nil {

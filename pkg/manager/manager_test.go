@@ -23,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -92,7 +93,7 @@ func TestFlags(t *testing.T) {
 type replica struct {
 	cmd                      *exec.Cmd
 	webhook, metrics, health int
-	log                      string // its file
+	log, tokens              string // its files
 	exited                   chan error
 }
 
@@ -105,6 +106,10 @@ func TestInCluster(t *testing.T) {
 	client := cluster.Client()
 	installWithoutPods(t)
 	if err := cluster.CreateAll(t.Context(), group("nlp", "pods=2")); err != nil {
+		t.Fatal(err)
+	}
+	enable := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, stowagev1alpha1.QuotaLabel, stowagev1alpha1.QuotaEnabled)
+	if _, err := client.CoreV1().Namespaces().Patch(t.Context(), metav1.NamespaceDefault, types.MergePatchType, enable, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	config := serviceAccountConfig(t)
@@ -160,19 +165,23 @@ func TestInCluster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := string(secret.Data["ca.crt"])
-		secret.Data = nil
+		authority, served := string(secret.Data["ca.crt"]), string(secret.Data["tls.crt"])
+		delete(secret.Data, "tls.crt")
 		if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the API server to trust another certificate", func(ctx context.Context) (bool, error) {
-			configuration, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, install.WebhookName, metav1.GetOptions{})
-			if err != nil || string(configuration.Webhooks[0].ClientConfig.CABundle) == before {
+		await(t, "another certificate of the same authority", func(ctx context.Context) (bool, error) {
+			secret, err := secrets.Get(ctx, install.CertificateName, metav1.GetOptions{})
+			if err != nil || len(secret.Data["tls.crt"]) == 0 || string(secret.Data["tls.crt"]) == served {
 				return false, err
+			}
+			if string(secret.Data["ca.crt"]) != authority {
+				return false, errors.New("the authority is another, which the API server does not trust")
 			}
 			return refused(large(ctx)), nil
 		})
 	})
+	t.Run("another token takes the place of one", func(t *testing.T) { renewToken(t, replicas) })
 	t.Run("status", func(t *testing.T) {
 		status, err := install.ReadStatus(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, time.Now())
 		if err != nil {
@@ -218,6 +227,55 @@ func TestInCluster(t *testing.T) {
 	}
 }
 
+// renewToken gives the webhooks another token while workloads are judged: all that are
+// asked for are answered, and in the end the one before is good for nothing.
+func renewToken(t *testing.T, replicas []*replica) {
+	former := webhookToken(t)
+	renewed, err := install.ReadSecrets(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := func(r *replica, token string) int {
+		code, _ := get(t, r.url("https", r.webhook, "/"+token+install.PathWorkload), "")
+		return code
+	}
+	awaitCode := func(token string, want int) {
+		await(t, fmt.Sprintf("%d from every replica", want), func(context.Context) (bool, error) {
+			return !slices.ContainsFunc(replicas, func(r *replica) bool { return code(r, token) != want }), nil
+		})
+	}
+	failed := ask(t)
+	writeTokens(t, replicas, renewed.Tokens...)
+	awaitCode(renewed.Tokens[0], http.StatusOK)
+	awaitCode(former, http.StatusOK)
+	objects, err := install.Objects(install.Options{Image: "none", Kinds: workload.Default(), Secrets: renewed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := install.Apply(t.Context(), cluster.RESTConfig(), objects[len(objects)-1:], install.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // the API server is told, and what is under way ends
+	writeTokens(t, replicas, renewed.Tokens[0])
+	awaitCode(former, http.StatusNotFound)
+	if asked, wrong := failed(); asked == 0 || wrong != nil {
+		t.Errorf("of %d requests meanwhile, not all were judged: %v", asked, wrong)
+	}
+	if err := install.RetireTokens(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, renewed.Tokens); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeTokens does what a kubelet does with the tokens' Secret.
+func writeTokens(t *testing.T, replicas []*replica, tokens ...string) {
+	t.Helper()
+	for _, r := range replicas {
+		if err := os.WriteFile(r.tokens, []byte(strings.Join(tokens, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // hostAddress is an address of this machine that a Service may have for an endpoint.
 func hostAddress(t *testing.T) string {
 	t.Helper()
@@ -238,7 +296,7 @@ func hostAddress(t *testing.T) string {
 func manifests(t *testing.T, keep func(kind string) bool) []*unstructured.Unstructured {
 	t.Helper()
 	objects, err := install.Objects(install.Options{
-		Image: "none", Kinds: workload.Default(), Webhook: install.Endpoint{Token: webhookToken(t)},
+		Image: "none", Kinds: workload.Default(), Secrets: secrets(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -246,14 +304,20 @@ func manifests(t *testing.T, keep func(kind string) bool) []*unstructured.Unstru
 	return slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool { return !keep(object.GetKind()) })
 }
 
-// webhookToken is the installation's, or a new one.
-func webhookToken(t *testing.T) string {
+// secrets are the installation's, or new ones.
+func secrets(t *testing.T) *install.Secrets {
 	t.Helper()
-	token, err := install.ReadToken(t.Context(), cluster.RESTConfig(), install.DefaultNamespace)
+	secrets, err := install.ReadSecrets(t.Context(), cluster.RESTConfig(), install.DefaultNamespace, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return secrets
+}
+
+// webhookToken is what the API server is told.
+func webhookToken(t *testing.T) string {
+	t.Helper()
+	return secrets(t).Tokens[0]
 }
 
 func webhooks(t *testing.T) []*unstructured.Unstructured {
@@ -340,12 +404,10 @@ func start(t *testing.T, config string) *replica {
 		t.Fatal(err)
 	}
 	r := &replica{webhook: ports[0], metrics: ports[1], health: ports[2], log: filepath.Join(t.TempDir(), "log"), exited: make(chan error, 1)}
-	tokenFile := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(tokenFile, []byte(webhookToken(t)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r.tokens = filepath.Join(t.TempDir(), "token")
+	writeTokens(t, []*replica{r}, webhookToken(t)+"\n")
 	r.cmd = exec.Command(os.Args[0], "--kubeconfig="+config, "--log-format=json", "--drain=5s",
-		"--webhook-token-file="+tokenFile,
+		"--webhook-token-file="+r.tokens,
 		fmt.Sprintf("--webhook-port=%d", r.webhook),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", r.metrics),
 		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", r.health))

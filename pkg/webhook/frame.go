@@ -2,7 +2,9 @@ package webhook
 
 import (
 	"crypto/subtle"
+	"io"
 	"net/http"
+	"time"
 
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -12,9 +14,9 @@ import (
 
 // Options says how webhooks are served.
 type Options struct {
-	// PathPrefix is a secret that all paths start with ("/TOKEN"); every other path is
-	// not found. Empty for none.
-	PathPrefix string
+	// Tokens are secrets of which one is the first segment of every path; every other
+	// path is not found. They may change at any time. Nil for none.
+	Tokens func() []string
 	// Clock is by what answers about rights grow old. Default: the machine's.
 	Clock clock.PassiveClock
 }
@@ -34,12 +36,15 @@ func New(mgr ctrl.Manager, opts Options) *Frame {
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
-	f := &Frame{Access: NewAccess(mgr.GetClient(), opts.Clock), handle: mgr.GetWebhookServer().Register}
-	if opts.PathPrefix != "" {
+	register := mgr.GetWebhookServer().Register
+	f := &Frame{Access: NewAccess(mgr.GetClient(), opts.Clock), handle: func(path string, handler http.Handler) {
+		register(path, promptly(bodyTimeout, handler))
+	}}
+	if opts.Tokens != nil {
 		// The server would write the paths to the log and to labels of metrics: it is
 		// told of none, so that the secret is in neither.
 		hooks := http.NewServeMux()
-		f.handle("/", secretly(opts.PathPrefix, hooks))
+		f.handle("/", secretly(opts.Tokens, hooks))
 		f.handle = hooks.Handle
 	}
 	return f
@@ -61,16 +66,50 @@ func (f *Frame) Mount(room string, decisions map[string]Decide) error {
 	return nil
 }
 
-// secretly serves what is below prefix, and tells others by no answer, nor by the time
+// secretly serves what is below a token, and tells others by no answer, nor by the time
 // that it takes, how near they came.
-func secretly(prefix string, hooks http.Handler) http.Handler {
-	below := http.StripPrefix(prefix, hooks)
+func secretly(tokens func() []string, hooks http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := r.URL.Path[:min(len(prefix), len(r.URL.Path))]
-		if subtle.ConstantTimeCompare([]byte(got), []byte(prefix)) != 1 {
-			http.NotFound(w, r)
-			return
+		for _, token := range tokens() {
+			prefix := "/" + token
+			got := r.URL.Path[:min(len(prefix), len(r.URL.Path))]
+			if subtle.ConstantTimeCompare([]byte(got), []byte(prefix)) == 1 {
+				http.StripPrefix(prefix, hooks).ServeHTTP(w, r)
+				return
+			}
 		}
-		below.ServeHTTP(w, r)
+		http.NotFound(w, r)
 	})
+}
+
+// bodyTimeout is how long a request's body may take to arrive. API servers send it at
+// once, and wait for the answer no longer.
+const bodyTimeout = 10 * time.Second
+
+// promptly gives a request's body a time to arrive in, after which its connection is
+// closed: a body that never ends holds no connection, and no memory, for ever. What
+// comes after the body has the time that it needs.
+func promptly(limit time.Duration, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connection := http.NewResponseController(w)
+		if err := connection.SetReadDeadline(time.Now().Add(limit)); err == nil {
+			r.Body = &promptBody{ReadCloser: r.Body, whole: func() { _ = connection.SetReadDeadline(time.Time{}) }}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// promptBody tells when it has been read whole.
+type promptBody struct {
+	io.ReadCloser
+	whole func()
+}
+
+// Read implements io.Reader.
+func (b *promptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.whole()
+	}
+	return n, err
 }

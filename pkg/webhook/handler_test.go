@@ -45,9 +45,10 @@ func TestRespond(t *testing.T) {
 func TestSecretly(t *testing.T) {
 	hooks := http.NewServeMux()
 	hooks.HandleFunc("/workload", func(http.ResponseWriter, *http.Request) {})
-	served := secretly("/token", hooks)
+	served := secretly(func() []string { return []string{"token", "former"} }, hooks)
 	for path, want := range map[string]int{
 		"/token/workload":  http.StatusOK,
+		"/former/workload": http.StatusOK,
 		"/token/other":     http.StatusNotFound,
 		"/workload":        http.StatusNotFound,
 		"/tokem/workload":  http.StatusNotFound,

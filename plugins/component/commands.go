@@ -17,3 +17,6 @@ func Commands(env cli.Env, plugin string) []*cobra.Command {
 
 // examples are a command's, with the plugin's name in the place of %[1]s.
 func examples(text, plugin string) string { return templates.Examples(fmt.Sprintf(text, plugin)) }
+
+// longDesc is a command's long description, likewise.
+func longDesc(text, plugin string) string { return templates.LongDesc(fmt.Sprintf(text, plugin)) }

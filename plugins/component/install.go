@@ -25,8 +25,10 @@ const (
 		BizGroupResourceQuota, the admission webhooks and the controllers that count.
 
 		It is applied by server-side apply, so that installing again changes what is
-		different and nothing else. The webhooks are configured last, when the
-		component runs: until then nothing is refused.`
+		different and nothing else: but that the webhooks' secret is another each time
+		(--renew-token=false keeps it). The webhooks are configured last, when the
+		component runs: until then nothing is refused. Then namespaces are enabled:
+		kubectl %[1]s enable NAMESPACE.`
 
 	installExamples = `
 		# Install, or upgrade
@@ -65,6 +67,8 @@ type options struct {
 	image    string
 	replicas int32
 	kinds    string
+	// renewToken has an installation give the webhooks' paths another secret.
+	renewToken bool
 	// purge has an uninstallation delete the groups too.
 	purge   bool
 	yes     bool
@@ -83,7 +87,7 @@ func newInstallCommand(env cli.Env, plugin string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "install",
 		Short:   "Install or upgrade the in-cluster component",
-		Long:    templates.LongDesc(installLong),
+		Long:    longDesc(installLong, plugin),
 		Example: examples(installExamples, plugin),
 		RunE:    o.runE(o.install),
 	}
@@ -92,6 +96,7 @@ func newInstallCommand(env cli.Env, plugin string) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.image, "image", o.image, "The component's image.")
 	flags.Int32Var(&o.replicas, "replicas", o.replicas, "Number of replicas.")
+	flags.BoolVar(&o.renewToken, "renew-token", true, "Give the webhooks' paths another secret, for which the component's pods start anew. Whoever is refused while the component is down sees the secret.")
 	flags.StringVar(&o.kinds, "workload-kinds", o.kinds, "File with workload kinds, added to the built-in ones or in their place.")
 	cobra.CheckErr(cmd.MarkFlagFilename("workload-kinds", "yaml", "yml", "json"))
 	return cmd
@@ -154,11 +159,9 @@ func (o *options) Complete(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("--workload-kinds: %w", err)
 	}
-	o.component = install.Options{
-		Namespace: namespace(o.Env), Image: o.image, Replicas: o.replicas, Kinds: kinds,
-		Webhook: install.Endpoint{Token: install.NewToken()},
-	}
-	return nil
+	o.component = install.Options{Namespace: namespace(o.Env), Image: o.image, Replicas: o.replicas, Kinds: kinds}
+	o.component.Secrets, err = install.NewSecrets()
+	return err
 }
 
 // Validate checks the flags. Errors name them.
@@ -168,11 +171,14 @@ func (o *options) Validate(cmd *cobra.Command) error {
 		return cli.UsageErrorf(cmd, "--timeout %s: expected more than 0", o.timeout)
 	case o.replicas < 1:
 		return cli.UsageErrorf(cmd, "--replicas %d: expected 1 or more", o.replicas)
+	case o.renewToken && !o.wait && cmd.Flags().Changed("renew-token"):
+		return cli.UsageErrorf(cmd, "--renew-token: the API server is told of another secret when all pods know it, and needs --wait")
 	case o.image == "":
 		return cli.UsageErrorf(cmd, "--image: this is a development build, which has no published image; build one with \"make image\", and name it here")
 	case !o.output.Human() && o.dryRun != cmdutil.DryRunClient:
 		return cli.UsageErrorf(cmd, "--output %q prints the manifests, and needs --dry-run=client", o.output.Format)
 	}
+	o.renewToken = o.renewToken && o.wait
 	return o.output.Validate()
 }
 
@@ -206,13 +212,23 @@ func (o *options) install(ctx context.Context) error {
 	if err := o.ask(question); err != nil {
 		return err
 	}
-	if o.component.Webhook.Token, err = install.ReadToken(ctx, config, o.component.Namespace); err != nil {
+	if o.component.Secrets, err = install.ReadSecrets(ctx, config, o.component.Namespace, o.renewToken); err != nil {
 		return err
 	}
 	if o.objects, err = install.Objects(o.component); err != nil {
 		return err
 	}
-	return o.change(ctx, install.Apply, config)
+	if err := o.change(ctx, install.Apply, config); err != nil || o.dryRun != cmdutil.DryRunNone {
+		return err
+	}
+	if tokens := o.component.Secrets.Tokens; len(tokens) > 1 {
+		if err := install.RetireTokens(ctx, config, o.component.Namespace, tokens); err != nil {
+			return fmt.Errorf("the webhooks' secret of before is not retired: %w: install again", err)
+		}
+	}
+	outside, err := install.Outside(ctx, config)
+	cli.Warn(o.ErrOut, outside)
+	return err
 }
 
 // uninstall removes the objects.

@@ -30,12 +30,13 @@ const (
 type statusOptions struct {
 	cli.Env
 	output   *cli.OutputFlags
+	plugin   string
 	exitCode bool
 }
 
 // newStatusCommand returns the command status of the plugin of that name.
 func newStatusCommand(env cli.Env, plugin string) *cobra.Command {
-	o := &statusOptions{Env: env, output: cli.NewOutputFlags()}
+	o := &statusOptions{Env: env, output: cli.NewOutputFlags(), plugin: plugin}
 	cmd := &cobra.Command{
 		Use:                   "status",
 		DisableFlagsInUseLine: true,
@@ -82,6 +83,10 @@ func (o *statusOptions) print(status *install.Status) error {
 			return err
 		}
 		return o.output.PrintReport(o.Out, &unstructured.Unstructured{Object: content})
+	}
+	if !status.Installed() {
+		_, err := fmt.Fprintf(o.Out, "not installed: kubectl %s install\n", o.plugin)
+		return err
 	}
 	theme := o.output.Color.Theme(o.Env)
 	if err := o.table(status).Write(o.Out, print.TableOptions{Width: o.Width(), NoHeaders: o.output.NoHeaders, Title: theme.Heading}); err != nil {
