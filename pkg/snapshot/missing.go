@@ -107,7 +107,7 @@ func unknownWithout(resource string) [2]string {
 	case "limitranges":
 		return [2]string{"why pods are not created is unknown", charged}
 	case "bizgroupresourcequotas.stowage.dev":
-		return [2]string{"what business groups may use is unknown", charged}
+		return [2]string{"what business groups may use is unknown", "others than those named, and what they take, are unknown"}
 	case "events":
 		return [2]string{"what autoscalers and controllers said is unknown", "what was said of groups is unknown"}
 	case "configmaps", "nodepools.karpenter.sh", "nodeclaims.karpenter.sh":

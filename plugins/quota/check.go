@@ -3,12 +3,14 @@ package quota
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/resource"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/util/templates"
@@ -17,6 +19,8 @@ import (
 	"github.com/stowage-dev/stowage/pkg/cli"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 const (
@@ -27,7 +31,11 @@ const (
 		A file may hold several objects: each is judged with those before it admitted,
 		and a HorizontalPodAutoscaler with all of them, by the most that it may ask for.
 		An object that exists is updated, another one created, unless --op says
-		otherwise. Nothing is changed in the cluster.`
+		otherwise. Nothing is changed in the cluster.
+
+		Who may not see the groups has the in-cluster component asked instead, by a
+		server-side dry run of the change: that takes the right to make it. --ask-server
+		does so in any case.`
 
 	checkExamples = `
 		# Would this deployment be admitted?
@@ -38,6 +46,9 @@ const (
 
 		# Could this group be deleted?
 		kubectl quota check --op delete -f group.yaml
+
+		# Ask the component itself, by a dry run
+		kubectl quota check -f deployment.yaml --ask-server
 
 		# In a script: exit code 1 when refused
 		kubectl quota check -f job.yaml --exit-code -o json`
@@ -64,6 +75,8 @@ type checkOptions struct {
 	op       string
 	replicas int64
 	exitCode bool
+	// askServer has the component judge, by dry runs.
+	askServer bool
 
 	// targets are the workloads named, of which one is judged.
 	targets   []string
@@ -88,6 +101,7 @@ func newCheckCommand(env cli.Env) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.op, "op", o.op, `What would be done: "create", "update" or "delete". By default, what exists is updated and what does not is created.`)
 	flags.Int64Var(&o.replicas, "replicas", o.replicas, "The number of replicas that the named workload would be scaled to.")
+	flags.BoolVar(&o.askServer, "ask-server", o.askServer, "Have the in-cluster component judge, by a server-side dry run. What was admitted before it in a file is not counted.")
 	flags.BoolVar(&o.exitCode, "exit-code", o.exitCode, "Exit with 0 when all is admitted, 1 when something is refused, and 2 on an error.")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("op", cobra.FixedCompletions(operations(), cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
@@ -118,6 +132,7 @@ func (o *checkOptions) Validate(cmd *cobra.Command) error {
 		{!files && o.op != "", "--op is about what a file holds, and needs --filename"},
 		{!files && !scales, "a named workload needs --replicas"},
 		{!files && o.replicas < 0, "--replicas: expected 0 or more"},
+		{o.askServer && o.source.Offline(), "--ask-server asks a cluster, and cannot be used with --snapshot"},
 		{o.source.Path == "-" && slices.Contains(o.files.Filenames, "-"), "--snapshot and --filename cannot both be read from stdin"},
 	} {
 		if conflict.found {
@@ -149,17 +164,24 @@ func refused(check report.QuotaCheck) bool { return !check.Allowed }
 
 // ask judges what the files hold, or the workload that is named.
 func (o *checkOptions) ask(ctx context.Context) (*report.QuotaCheckList, error) {
+	kinds, err := o.source.kinds()
+	if err != nil {
+		return nil, err
+	}
 	var subjects []subject
 	if o.fromFiles() { // a mistake in one is told before a cluster is loaded
-		kinds, err := o.source.kinds()
-		if err != nil {
-			return nil, err
-		}
 		if subjects, err = readManifests(o.Env, o.files, kinds, o.namespace); err != nil {
 			return nil, err
 		}
 	}
+	if o.askServer {
+		return o.tryAll(ctx, kinds, subjects)
+	}
 	groups, err := o.source.load(ctx, o.Env, "nodes", "namespaces", "resourcequotas")
+	if unseen := (unlisted{}); errors.As(err, &unseen) && unseen.missing.Reason == snapshot.Forbidden && !o.source.Offline() {
+		cli.Warn(o.ErrOut, []string{fmt.Sprintf("%s cannot be listed (%s): the in-cluster component was asked, by a dry run", groupResource, unseen.missing.Why())})
+		return o.tryAll(ctx, kinds, subjects)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +197,46 @@ func (o *checkOptions) ask(ctx context.Context) (*report.QuotaCheckList, error) 
 		subjects = []subject{found}
 	}
 	return o.judgeAll(ctx, groups, subjects)
+}
+
+// tryAll has the component judge the subjects, or the workload that is named.
+func (o *checkOptions) tryAll(ctx context.Context, kinds *workload.Kinds, subjects []subject) (*report.QuotaCheckList, error) {
+	server, err := newAsker(o.Env)
+	if err != nil {
+		return nil, err
+	}
+	list := newList()
+	if !o.fromFiles() {
+		target, err := parseScalable(kinds, o.targets[0])
+		if err != nil {
+			return nil, err
+		}
+		named := &unstructured.Unstructured{}
+		named.SetNamespace(o.namespace)
+		named.SetName(target.Name)
+		check, err := server.scale(ctx, subject{object: named, kind: target.Workload, scaled: true}, o.replicas)
+		if err != nil {
+			return nil, err
+		}
+		list.Items = append(list.Items, *check)
+	}
+	for _, s := range subjects {
+		if s.kind == nil {
+			return nil, fmt.Errorf("%s: the component is asked about workloads only: ask for the right to list %s", s.object.GetName(), groupResource)
+		}
+		check, err := server.edit(ctx, s, operation(o.op))
+		if err != nil {
+			return nil, err
+		}
+		list.Items = append(list.Items, *check)
+	}
+	return list, nil
+}
+
+func newList() *report.QuotaCheckList {
+	list := &report.QuotaCheckList{Items: []report.QuotaCheck{}}
+	list.SetGroupVersionKind(report.GroupVersion.WithKind("QuotaCheckList"))
+	return list
 }
 
 // judgeAll judges the subjects in their order.

@@ -49,6 +49,7 @@ func checkMistakes() []command.Case {
 		bad("check", "check"),
 		bad("check-both", "check", "deploy/web", "-f", manifest("deployment")),
 		bad("check-no-replicas", "check", "deploy/tokenizer"),
+		bad("check-ask-server", "check", "deploy/tokenizer", "--replicas", "1", "--ask-server"),
 		bad("check-negative", "check", "deploy/tokenizer", "--replicas", "-1"),
 		bad("check-type", "check", "deploymen/tokenizer", "--replicas", "1"),
 		bad("check-name", "check", "deploy/tokeniser", "-n", "nlp-prod", "--replicas", "1"),

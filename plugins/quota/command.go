@@ -37,6 +37,9 @@ func NewCommand(env cli.Env) *cobra.Command {
 		newCheckCommand(env),
 		newCreateCommand(env),
 		newSetCommand(env),
+		newDeleteCommand(env),
+		newEnableCommand(env),
+		newDisableCommand(env),
 		newVerifyCommand(env),
 	)
 	cmd.AddCommand(component.Commands(env, cmd.Name())...)

@@ -53,7 +53,7 @@ func newDescribeCommand(env cli.Env) *cobra.Command {
 
 // Complete reads the groups' names.
 func (o *describeOptions) Complete(_ *cobra.Command, args []string) error {
-	o.names = args
+	o.names, o.source.named = args, args
 	return nil
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -93,6 +95,53 @@ func TestLive(t *testing.T) {
 	})
 	l.Sub("completion", func(l command.Live) { live{l}.testCompletion() })
 	l.Sub("watch", func(l command.Live) { live{l}.testWatch() })
+	l.Sub("enable", func(l command.Live) { live{l}.testEnable() })
+	l.Sub("delete", func(l command.Live) { live{l}.testDelete() })
+}
+
+// testEnable puts a namespace under quota, and takes it out again.
+func (l live) testEnable() {
+	l.Create(build.Namespace("lab", ""))
+	l.Expect([]string{"enable", "lab"}, cli.ExitError, "namespace lab would take part", "error: stdin is no terminal to ask on")
+	l.Expect([]string{"enable", "lab", "--require", "--dry-run=server"}, 0, "namespace/lab enabled (server dry run)\n")
+	l.labelled("lab", nil)
+	l.Expect([]string{"enable", "lab", "--yes"}, 0, "namespace/lab enabled\n")
+	l.labelled("lab", map[string]string{"stowage.dev/quota": "enabled"})
+	l.Expect([]string{"enable", "lab", "--require", "--yes"}, 0, "namespace lab takes part already\n", "namespace/lab enabled\n")
+	l.labelled("lab", map[string]string{"stowage.dev/quota": "enabled", "stowage.dev/require-biz-group": "true"})
+	l.Expect([]string{"disable", "lab", "--yes"}, 0, "namespace lab would take no part", "namespace/lab disabled\n")
+	l.labelled("lab", nil)
+	l.Completes(map[string]string{"enable\tla": "lab\n:4\n", "delete\tnl": "nlp\n:4\n", "delete\tnlp\tv": ":4\n"})
+}
+
+// labelled checks a namespace's labels of ours.
+func (l live) labelled(name string, want map[string]string) {
+	l.Helper()
+	namespace, err := l.Cluster.Client().CoreV1().Namespaces().Get(l.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		l.Fatal(err)
+	}
+	got := map[string]string{}
+	for key, value := range namespace.Labels {
+		if strings.HasPrefix(key, stowagev1alpha1.GroupName) {
+			got[key] = value
+		}
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		l.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
+// testDelete deletes a leaf, and a group that workloads charge when that is said.
+func (l live) testDelete() {
+	l.Expect([]string{"delete", "ai", "--yes"}, cli.ExitError, "error: group ai: has children (nlp, vision): only a leaf can be deleted")
+	l.Expect([]string{"delete", "visio", "--yes"}, cli.ExitError, `did you mean "vision"?`)
+	l.Expect([]string{"delete", "vision", "--yes"}, cli.ExitError, "error: group vision: workloads charge it", " (--with-workloads)\n")
+	l.Expect([]string{"delete", "vision", "--with-workloads", "--dry-run=server"}, 0, "bizgroupresourcequota.stowage.dev/vision deleted (server dry run)\n")
+	l.Expect([]string{"delete", "vision", "--with-workloads"}, cli.ExitError, "error: stdin is no terminal to ask on")
+	l.Expect([]string{"delete", "vision", "--with-workloads", "--yes"}, 0,
+		"vision   limits.cpu", "bizgroupresourcequota.stowage.dev/vision deleted\n")
+	l.Expect([]string{"delete", "vision"}, cli.ExitError, `bizgroupresourcequotas.stowage.dev "vision" not found`)
 }
 
 func (l live) testCreate() {

@@ -66,18 +66,27 @@ func readManifests(env cli.Env, files resource.FilenameOptions, kinds *workload.
 // findScalable finds the workload that TYPE/NAME names in a namespace, of a kind
 // that has a number of replicas.
 func findScalable(groups *state.State, argument, namespace string) (subject, error) {
-	target, err := cli.ParseTarget(groups.Kinds, argument)
+	target, err := parseScalable(groups.Kinds, argument)
 	if err != nil {
 		return subject{}, err
-	}
-	if _, ok := target.Workload.ReplicasPath(); !ok {
-		return subject{}, fmt.Errorf("--replicas: a %s has no single number of replicas", target.Workload.Kind)
 	}
 	found, err := cli.Find(groups.Snapshot, namespace, target)
 	if err != nil {
 		return subject{}, err
 	}
 	return subject{object: found[0], kind: target.Workload}, nil
+}
+
+// parseScalable reads TYPE/NAME, of a kind that has a number of replicas.
+func parseScalable(kinds *workload.Kinds, argument string) (cli.Target, error) {
+	target, err := cli.ParseTarget(kinds, argument)
+	if err != nil {
+		return target, err
+	}
+	if _, ok := target.Workload.ReplicasPath(); !ok {
+		return target, fmt.Errorf("--replicas: a %s has no single number of replicas", target.Workload.Kind)
+	}
+	return target, nil
 }
 
 // scaledTo is a copy of a scalable workload with that number of replicas.

@@ -41,7 +41,7 @@ func mistakes() []command.Case {
 
 func helpCases() []command.Case {
 	cases := []command.Case{{Name: "help", Args: []string{"--help"}}, {Name: "help-none", Args: []string{}}}
-	for _, name := range []string{"tree", "describe", "check", "create", "set", "verify"} {
+	for _, name := range []string{"tree", "describe", "check", "create", "set", "delete", "enable", "disable", "verify"} {
 		cases = append(cases, command.Case{Name: "help-" + name, Args: []string{name, "--help"}})
 	}
 	return cases
@@ -52,6 +52,7 @@ func TestMain(m *testing.M) { command.Main(m) }
 func TestGolden(t *testing.T) {
 	plugin().Golden(t, slices.Concat(
 		treeCases(), describeCases(), checkCases(), verifyCases(),
+		enableCases(), deleteMistakes(), enableMistakes(),
 		treeMistakes(), describeMistakes(), checkMistakes(), verifyMistakes(), createMistakes(), setMistakes(),
 		mistakes(), helpCases(),
 	)...)

@@ -25,6 +25,9 @@ const groupSingular = quota.GroupSingular
 type sourceFlags struct {
 	cli.SourceFlags
 	workloadKinds string
+	// named are the groups that are asked for: who may not list groups may be allowed to
+	// get these.
+	named []string
 }
 
 // AddFlags binds --snapshot, --chunk-size and --workload-kinds.
@@ -108,17 +111,30 @@ func (f *sourceFlags) fetch(ctx context.Context, env cli.Env, kinds *workload.Ki
 	if err != nil {
 		return nil, err
 	}
+	if len(f.named) > 0 && !f.Offline() && forbidsGroups(snap) {
+		if err := getGroups(ctx, env, snap, f.named); err != nil {
+			return nil, err
+		}
+	}
 	return read(snap, kinds)
 }
 
 // read reads a snapshot, unless nobody may see the groups of its cluster.
 func read(snap *snapshot.Snapshot, kinds *workload.Kinds) (*state.State, error) {
 	for _, missing := range snap.Unknown() {
-		if missing.Resource == groupResource {
-			return nil, fmt.Errorf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, missing.Why())
+		if missing.Resource == groupResource && len(snap.BizGroupResourceQuotas) == 0 {
+			return nil, unlisted{missing}
 		}
 	}
 	return state.New(snap, kinds), nil
+}
+
+// unlisted is the error that the groups may not be seen.
+type unlisted struct{ missing snapshot.Missing }
+
+// Error implements error.
+func (u unlisted) Error() string {
+	return fmt.Sprintf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, u.missing.Why())
 }
 
 // notes say what could not be listed or read, and what is unknown for it.

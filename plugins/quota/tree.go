@@ -90,6 +90,7 @@ func (o *treeOptions) Complete(cmd *cobra.Command, args []string) (err error) {
 		o.selection.Over = &percent
 	}
 	o.name, err = atMostOne(cmd, args)
+	o.source.named = args
 	return err
 }
 
