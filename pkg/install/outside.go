@@ -45,9 +45,9 @@ func Outside(ctx context.Context, config *rest.Config) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, resource := range guarded(configuration) {
-		if err := countTied(ctx, client.Resource(resource), found); err != nil {
-			return nil, fmt.Errorf("%s: %w", resource.GroupResource(), err)
+	for resource, versions := range guarded(configuration) {
+		if err := countTied(ctx, client, resource, versions, found); err != nil {
+			return nil, fmt.Errorf("%s: %w", resource, err)
 		}
 	}
 	var lines []string
@@ -59,32 +59,40 @@ func Outside(ctx context.Context, config *rest.Config) ([]string, error) {
 	return lines, nil
 }
 
-// guarded are the resources of workload kinds that a configuration has entries for.
-func guarded(configuration *admissionv1.ValidatingWebhookConfiguration) []schema.GroupVersionResource {
-	seen := map[schema.GroupVersionResource]bool{}
+// guarded are the resources of workload kinds that a configuration has entries for, with
+// their versions.
+func guarded(configuration *admissionv1.ValidatingWebhookConfiguration) map[schema.GroupResource][]string {
+	found := map[schema.GroupResource][]string{}
 	for _, webhook := range configuration.Webhooks {
-		if path := webhook.ClientConfig.Service; path == nil || path.Path == nil || !strings.HasSuffix(*path.Path, PathWorkload) {
+		if service := webhook.ClientConfig.Service; service == nil || service.Path == nil || !strings.HasSuffix(*service.Path, PathWorkload) {
 			continue
 		}
 		for _, rule := range webhook.Rules {
 			for _, resource := range rule.Resources {
 				if !strings.Contains(resource, "/") {
-					seen[schema.GroupVersionResource{Group: rule.APIGroups[0], Version: rule.APIVersions[0], Resource: resource}] = true
+					found[schema.GroupResource{Group: rule.APIGroups[0], Resource: resource}] = rule.APIVersions
 				}
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b schema.GroupVersionResource) int { return strings.Compare(a.String(), b.String()) })
+	return found
 }
 
 // countTied counts the objects of a resource that name a group, in the namespaces of
-// found. A resource that is not served has none.
-func countTied(ctx context.Context, client metadata.Getter, found map[string]int) error {
+// found, by the first version that is served.
+func countTied(ctx context.Context, client metadata.Interface, resource schema.GroupResource, versions []string, found map[string]int) error {
+	for _, version := range versions {
+		err := countVersion(ctx, client.Resource(resource.WithVersion(version)), found)
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func countVersion(ctx context.Context, client metadata.Getter, found map[string]int) error {
 	for next := ""; ; {
 		list, err := client.List(ctx, metav1.ListOptions{LabelSelector: stowagev1alpha1.GroupLabel, Limit: groupsPage, Continue: next})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
