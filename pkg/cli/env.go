@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"strconv"
 
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -47,6 +48,20 @@ func (e Env) Width() int {
 		}
 	}
 	return minWidth
+}
+
+// TableWidth is the width of tables on stdout that are not cut where nobody looks at
+// them: the terminal's, what the environment's COLUMNS says, or 0 for no limit.
+func (e Env) TableWidth() int {
+	if file, ok := e.Out.(*os.File); ok && printers.IsTerminal(file) {
+		return e.Width()
+	}
+	given, _ := e.LookupEnv("COLUMNS")
+	width, err := strconv.Atoi(given)
+	if err != nil || width <= 0 {
+		return 0
+	}
+	return max(width, minWidth)
 }
 
 // Progress returns a progress line on stderr; it draws nothing where stderr is

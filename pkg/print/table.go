@@ -20,10 +20,14 @@ type Column struct {
 	Flexible bool
 	// Middle cuts the middle out of a cell that is too long, not its end.
 	Middle bool
+	// Left cuts the beginning of a cell's text, not its end, and keeps its lead.
+	Left bool
 }
 
 // Cell is one cell of a row: what it says, and its look, which whoever makes the row knows.
 type Cell struct {
+	// Lead stands before the text: the strokes of a tree.
+	Lead string
 	// Text need not be escaped. An empty one shows as "<none>", which kubectl prints too: every row has the same
 	// number of fields.
 	Text string
@@ -54,9 +58,19 @@ func (t *Table) Append(cells ...Cell) {
 	row := make([]Cell, len(t.columns))
 	copy(row, cells)
 	for i := range row {
-		row[i].Text = Escape(cmp.Or(row[i].Text, "<none>"))
+		row[i].Text = row[i].Lead + Escape(cmp.Or(row[i].Text, "<none>"))
 	}
 	t.rows = append(t.rows, row)
+}
+
+// Width is how wide the table is when nothing is cut, in cells.
+func (t *Table) Width(opts TableOptions) int {
+	opts.Width = 0
+	total := Width(opts.Indent) + columnGap*(len(t.columns)-1)
+	for _, width := range t.widths(opts) {
+		total += width
+	}
+	return total
 }
 
 // TableOptions says how to draw a table.
@@ -94,8 +108,11 @@ func (t *Table) line(cells []Cell, widths []int) string {
 	var b strings.Builder
 	for i, cell := range cells {
 		cut := Truncate(cell.Text, widths[i])
-		if t.columns[i].Middle {
+		switch {
+		case t.columns[i].Middle:
 			cut = TruncateMiddle(cell.Text, widths[i])
+		case t.columns[i].Left:
+			cut = truncateAfter(cell.Lead, cell.Text, widths[i])
 		}
 		styled := cell.Style.render(cut)
 		if i < len(cells)-1 {

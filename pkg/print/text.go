@@ -28,6 +28,29 @@ func TruncateMiddle(name string, width int) string {
 	return Truncate(name, width-tail) + ansi.TruncateLeft(name, total-tail, "")
 }
 
+// TruncateLeft cuts a text to at most width cells and keeps its end, the first cell an
+// ellipsis.
+func TruncateLeft(text string, width int) string {
+	total := Width(text)
+	if total <= width || width < 1 {
+		return Truncate(text, width)
+	}
+	return ellipsis + ansi.TruncateLeft(text, total-width+1, "")
+}
+
+// minText is what is kept of a text before its lead is cut too, in cells.
+const minText = 4
+
+// truncateAfter cuts the left of a text that begins with lead, which stays.
+func truncateAfter(lead, text string, width int) string {
+	own := strings.TrimPrefix(text, lead)
+	room := width - Width(lead)
+	if room < min(minText, Width(own)) {
+		return TruncateLeft(text, width)
+	}
+	return lead + TruncateLeft(own, room)
+}
+
 // minWrap is the least width that Wrap lays text out for, in cells.
 const minWrap = 20
 

@@ -42,6 +42,14 @@ func Branches(depths []int) []Branch {
 	return branches
 }
 
+// narrow replaces the strokes of a tree by those of half the width.
+var narrow = strings.NewReplacer(treeBranch, "├ ", treeLast, "└ ", treePass, "│ ", treeSpace, "  ")
+
+// Narrow is the branch at half its width.
+func (b Branch) Narrow() Branch {
+	return Branch{First: narrow.Replace(b.First), Rest: narrow.Replace(b.Rest)}
+}
+
 // strokes is one stroke a depth: yes where something follows there, else no.
 func strokes(follows []bool, yes, no string) string {
 	var b strings.Builder

@@ -74,7 +74,7 @@ func (o *describeOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &describePrinter{Writer: o.Out, width: o.Width(), treePrinter: treePrinter{
+	p := &describePrinter{Writer: o.Out, width: o.Width(), tableWidth: o.TableWidth(), treePrinter: treePrinter{
 		theme: o.color.Theme(o.Env), bars: o.color.Drawn(o.Env), wide: o.output == "wide", now: groups.Now,
 	}}
 	for i, name := range o.names {

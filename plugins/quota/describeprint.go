@@ -24,8 +24,8 @@ const mostEntries = 20
 type describePrinter struct {
 	io.Writer
 	treePrinter
-	width int
-	err   error
+	width, tableWidth int
+	err               error
 }
 
 func (p *describePrinter) describe(d *state.Description) {
@@ -91,12 +91,8 @@ func (p *describePrinter) section(name string, rows int, table *print.Table) {
 		return
 	}
 	p.printf("%s\n", p.theme.Heading(name+":"))
-	opts := print.TableOptions{Indent: "  ", Width: p.width, Title: p.theme.Faint}
-	if p.wide {
-		opts.Width = 0
-	}
 	if p.err == nil {
-		p.err = table.Write(p.Writer, opts)
+		p.err = table.Write(p.Writer, p.tableOptions())
 	}
 }
 
@@ -132,15 +128,37 @@ func (p *describePrinter) counted(group *quota.Group) string {
 }
 
 func (p *describePrinter) keys(keys []report.QuotaTreeKey) {
+	if len(keys) == 0 {
+		p.field("Quota", "<none>: a folder, which limits nothing")
+		return
+	}
+	table := p.keyTable(keys, func(key string) string { return key })
+	if opts := p.tableOptions(); opts.Width > 0 && table.Width(opts) > opts.Width {
+		short := shortened(keys)
+		table = p.keyTable(keys, func(key string) string { return short[key] })
+	}
+	p.section("Quota", len(keys), table)
+}
+
+func (p *describePrinter) keyTable(keys []report.QuotaTreeKey, name func(string) string) *print.Table {
 	table := print.NewTable(
-		print.Column{Title: "KEY", Middle: true, Flexible: true}, print.Column{Title: "USE"},
+		print.Column{Title: "KEY", Middle: true}, print.Column{Title: "USE"},
 		print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"},
 		print.Column{Title: "HARD"}, print.Column{Title: "LEFT"},
 	)
 	for _, key := range keys {
-		table.Append(slices.Insert(print.Texts(key.Key, amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key)), 1, p.use(key))...)
+		table.Append(slices.Insert(print.Texts(name(key.Key), amount(key, key.SelfUsed), amount(key, key.Children), amount(key, key.Reserved), amount(key, key.Hard), p.left(key)), 1, p.use(key))...)
 	}
-	p.section("Quota", len(keys), table)
+	return table
+}
+
+// tableOptions are those of a section's table.
+func (p *describePrinter) tableOptions() print.TableOptions {
+	opts := print.TableOptions{Indent: "  ", Width: p.tableWidth, Title: p.theme.Faint}
+	if p.wide {
+		opts.Width = 0
+	}
+	return opts
 }
 
 // amounts writes amounts as "limits.cpu 12, pods 3".

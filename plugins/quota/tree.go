@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,10 @@ type treeOptions struct {
 
 	name      string
 	selection state.Selection
+	// flat leaves the places in the tree out: of what has changed, only parts are shown.
+	flat bool
+	// whole is the tree before the selection.
+	whole []report.QuotaTreeItem
 }
 
 func newTreeCommand(env cli.Env) *cobra.Command {
@@ -138,7 +143,7 @@ func (o *treeOptions) follow(ctx context.Context) error {
 		items := tree.Items
 		if !first {
 			tree.Items = changed(seen, items)
-			o.output.NoHeaders = true
+			o.output.NoHeaders, o.flat = true, true
 		}
 		if first || len(tree.Items) > 0 {
 			if err := o.print(tree, groups.Now); err != nil {
@@ -149,13 +154,9 @@ func (o *treeOptions) follow(ctx context.Context) error {
 	}
 }
 
-// changed are the items that before lacks, or has otherwise; without their places
-// in the tree, of which they are only parts.
+// changed are the items that before lacks, or has otherwise.
 func changed(before, after []report.QuotaTreeItem) []report.QuotaTreeItem {
 	items, _ := cli.Compare(before, after, func(item report.QuotaTreeItem) string { return item.Namespace + "/" + item.Name })
-	for i := range items {
-		items[i].Depth = 0
-	}
 	return items
 }
 
@@ -168,14 +169,9 @@ func (o *treeOptions) report(groups *state.State) (*report.QuotaTree, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.whole = slices.Clone(tree.Items)
 	if err := state.Select(tree, o.selection); err != nil {
 		return nil, fmt.Errorf("--resource %w", err)
-	}
-	if o.output.SortBy == "" {
-		return tree, nil
-	}
-	for i := range tree.Items {
-		tree.Items[i].Depth = 0
 	}
 	return tree, cli.SortBy(tree.Items, o.output.SortBy)
 }

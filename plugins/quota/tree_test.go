@@ -1,6 +1,13 @@
 package quota_test
 
-import "github.com/stowage-dev/stowage/test/command"
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stowage-dev/stowage/pkg/print"
+	"github.com/stowage-dev/stowage/test/command"
+)
 
 func treeCases() []command.Case {
 	return []command.Case{
@@ -36,5 +43,65 @@ func treeMistakes() []command.Case {
 		bad("resource", "tree", "--resource", "limits.cp"),
 		bad("over", "tree", "--over", "lots"),
 		bad("watch", "tree", "-w"),
+	}
+}
+
+// messy is a dump of an organisation with long names, deep below each other, and keys
+// that are alike when they are cut.
+func messy() string {
+	var b strings.Builder
+	group := func(name, parent string) {
+		fmt.Fprintf(&b, "---\napiVersion: stowage.dev/v1alpha1\nkind: BizGroupResourceQuota\nmetadata: {name: %s}\nspec:\n  parentBizGroup: %q\n", name, parent)
+		b.WriteString("  hard: {cash/limits.cpu: 50M, cash/requests.cpu: 50M, cash/requests.nvidia.com/gpu.A100-SXM4-80GB: 1M, requests.nvidia.com/gpu.A100-SXM4-80GB: 4k}\n")
+		b.WriteString("status: {used: {cash/limits.cpu: 49M, cash/requests.cpu: 48M, cash/requests.nvidia.com/gpu.A100-SXM4-80GB: 999k}}\n")
+	}
+	group("organisation", "")
+	for i, parent := range []string{"organisation", "organisation", "organisation"} {
+		for depth := range 6 {
+			name := fmt.Sprintf("d%d-%d-the-same-long-name-of-a-team-that-serves", i, depth)
+			group(name, parent)
+			parent = name
+		}
+	}
+	return b.String()
+}
+
+// At every width, a line is no longer, and nothing of which there are two is drawn alike:
+// not the names of groups, not the keys of one.
+func TestTreeIsReadableAtEveryWidth(t *testing.T) {
+	for _, columns := range []int{80, 100, 120, 200} {
+		result := plugin().Columns(columns).Run(t, messy(), "tree", "--snapshot", "-")
+		names, keys := map[string]bool{}, map[string]bool{}
+		for line := range strings.Lines(result.Stdout) {
+			line = strings.TrimSuffix(line, "\n")
+			if print.Width(line) > columns {
+				t.Errorf("%d columns: a line of %d: %s", columns, print.Width(line), line)
+			}
+			fields := strings.Fields(strings.NewReplacer("│", "", "├", "", "└", "", "─", "").Replace(line))
+			if len(fields) == 0 {
+				continue
+			}
+			if len(fields) > 5 && !strings.HasPrefix(fields[5], "(") {
+				if names[fields[0]] {
+					t.Errorf("%d columns: two groups are drawn as %s", columns, fields[0])
+				}
+				names[fields[0]], keys, fields = true, map[string]bool{}, fields[1:]
+			}
+			if keys[fields[0]] {
+				t.Errorf("%d columns: two keys of a group are drawn as %s", columns, fields[0])
+			}
+			keys[fields[0]] = true
+		}
+		if len(names) != 20 {
+			t.Errorf("%d columns: %d names with the title, want 20", columns, len(names))
+		}
+	}
+}
+
+// What is piped is read by programs, and not cut.
+func TestPipedTreeIsNotCut(t *testing.T) {
+	out := plugin().Run(t, messy(), "tree", "--snapshot", "-").Stdout
+	if strings.Contains(out, "…") || !strings.Contains(out, "d2-5-the-same-long-name-of-a-team-that-serves") || !strings.Contains(out, "requests.nvidia.com/gpu.A100-SXM4-80GB") {
+		t.Errorf("cut:\n%s", out)
 	}
 }

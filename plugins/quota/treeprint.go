@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,11 +55,41 @@ func (o *treeOptions) print(tree *report.QuotaTree, now time.Time) error {
 		all:   o.output.Wide() || len(o.keys) > 0,
 		now:   now,
 	}
-	opts := print.TableOptions{Width: o.Width(), NoHeaders: o.output.NoHeaders, Title: p.theme.Heading}
+	opts := print.TableOptions{Width: o.TableWidth(), NoHeaders: o.output.NoHeaders, Title: p.theme.Heading}
 	if p.wide {
 		opts.Width = 0
 	}
-	return p.table(tree.Items).Write(o.Out, opts)
+	return p.fitting(o.rows(tree.Items), opts).Write(o.Out, opts)
+}
+
+// rows are the groups to draw, with their places in the tree: those above what is
+// selected are drawn too. What is sorted, or has changed, has no places.
+func (o *treeOptions) rows(items []report.QuotaTreeItem) []treeRow {
+	if o.flat || o.output.SortBy != "" {
+		return treeRows(items, nil, make([]int, len(items)))
+	}
+	items, above := state.WithParents(o.whole, items)
+	depths := make([]int, len(items))
+	for i, item := range items {
+		depths[i] = item.Depth
+	}
+	return treeRows(items, above, depths)
+}
+
+// treeRow is a group to be drawn.
+type treeRow struct {
+	report.QuotaTreeItem
+	print.Branch
+	// above says that the group was not selected, but stands above one that was.
+	above bool
+}
+
+func treeRows(items []report.QuotaTreeItem, above map[string]bool, depths []int) []treeRow {
+	rows := make([]treeRow, len(items))
+	for i, branch := range print.Branches(depths) {
+		rows[i] = treeRow{QuotaTreeItem: items[i], Branch: branch, above: above[items[i].Name]}
+	}
+	return rows
 }
 
 // printNames writes one line an item, as `kubectl get -o name`.
@@ -83,10 +114,53 @@ type treePrinter struct {
 	now             time.Time
 }
 
-func (p *treePrinter) table(items []report.QuotaTreeItem) *print.Table {
+// look is how a tree is drawn; the first that fits is taken: with keys shortened that are too
+// long, then all keys, then narrow branches, then no bars.
+type look struct {
+	longestKey   int // in cells; longer keys are shortened
+	narrow, bars bool
+}
+
+func (p *treePrinter) looks() []look {
+	const any, natural = 1 << 20, 26
+	return []look{{any, false, p.bars}, {natural, false, p.bars}, {0, false, p.bars}, {0, true, p.bars}, {0, true, false}}
+}
+
+// fitting is the table in the first look that fits, or in the last one, which is cut.
+func (p *treePrinter) fitting(rows []treeRow, opts print.TableOptions) *print.Table {
+	var table *print.Table
+	keys := shortKeys(rows)
+	for _, look := range p.looks() {
+		table = p.table(rows, look, keys)
+		if opts.Width == 0 || table.Width(opts) <= opts.Width {
+			return table
+		}
+	}
+	tellApart(rows, table.Width(opts)-opts.Width)
+	return p.table(rows, p.looks()[len(p.looks())-1], keys)
+}
+
+// tellApart marks the names that would be alike once the table's first column, with narrow
+// branches, is so much narrower: "…serve" and "…serve~2".
+func tellApart(rows []treeRow, excess int) {
+	widest := 0
+	for _, row := range rows {
+		widest = max(widest, print.Width(row.Narrow().First+row.Name))
+	}
+	seen := map[string]int{}
+	for i, row := range rows {
+		room := widest - excess - print.Width(row.Narrow().First)
+		cut := print.TruncateLeft(row.Name, room)
+		if seen[cut]++; seen[cut] > 1 && cut != row.Name {
+			rows[i].Name += "~" + strconv.Itoa(seen[cut])
+		}
+	}
+}
+
+func (p *treePrinter) table(rows []treeRow, look look, keys map[string]string) *print.Table {
 	columns := []print.Column{
-		{Title: "NAME", Middle: true},
-		{Title: "KEY", Middle: true, Flexible: true},
+		{Title: "NAME", Left: true, Flexible: true},
+		{Title: "KEY", Middle: true},
 		{Title: "USE"},
 		{Title: "USED"},
 		{Title: "HARD"},
@@ -95,34 +169,93 @@ func (p *treePrinter) table(items []report.QuotaTreeItem) *print.Table {
 	if p.wide {
 		columns = append(columns, print.Column{Title: "SELF"}, print.Column{Title: "CHILDREN"}, print.Column{Title: "RESERVED"}, print.Column{Title: "REFILLS"})
 	}
+	drawn := *p
+	drawn.bars = look.bars
 	table := print.NewTable(columns...)
-	depths := make([]int, len(items))
-	for i, item := range items {
-		depths[i] = item.Depth
-	}
-	for i, branch := range print.Branches(depths) {
-		p.appendItem(table, branch, items[i])
+	for _, row := range rows {
+		if look.narrow {
+			row.Branch = row.Narrow()
+		}
+		drawn.appendRow(table, row, func(key string) string {
+			if print.Width(key) > look.longestKey {
+				return keys[key]
+			}
+			return key
+		})
 	}
 	return table
 }
 
-// appendItem adds a row for each key shown, the first one with the name.
-func (p *treePrinter) appendItem(table *print.Table, branch print.Branch, item report.QuotaTreeItem) {
-	name := branch.First + item.Name
-	if item.Namespace != "" {
-		name = item.Namespace + "/" + item.Name
+// appendRow adds a row for each key shown, the first one with the name.
+func (p *treePrinter) appendRow(table *print.Table, row treeRow, short func(string) string) {
+	name := print.Cell{Lead: row.First, Text: row.Name}
+	if row.Namespace != "" {
+		name.Text = row.Namespace + "/" + row.Name
 	}
-	keys := item.Keys
+	keys := row.Keys
 	if !p.all {
 		keys = state.MostUsed(keys, mostKeys)
 	}
-	if len(keys) == 0 {
-		table.Append(print.Cell{Text: name}, print.Cell{}, print.Cell{Style: p.theme.Good})
+	if row.above || len(keys) == 0 {
+		name.Style = p.theme.Faint
+		nothing := print.Texts("-", "-", "-", "-", "-", "-", "-", "-", "-")
+		if !row.above {
+			nothing[0].Text, name.Style = "(folder)", nil
+		}
+		table.Append(append([]print.Cell{name}, nothing...)...)
+		return
 	}
 	for _, key := range keys {
-		table.Append(slices.Insert(p.cells(key), 0, print.Cell{Text: name})...)
-		name = cmp.Or(branch.Rest, " ")
+		cells := p.cells(key)
+		cells[0].Text = short(key.Key)
+		table.Append(slices.Insert(cells, 0, name)...)
+		name = print.Cell{Text: cmp.Or(row.Rest, " ")}
 	}
+}
+
+// shortKeys are the keys of the rows shortened by prefixes that everybody knows: what is
+// requested of a device is the device, hours are "h:". Keys that would be alike stay.
+func shortKeys(rows []treeRow) map[string]string {
+	var keys []report.QuotaTreeKey
+	for _, row := range rows {
+		keys = append(keys, row.Keys...)
+	}
+	return shortened(keys)
+}
+
+func shortened(keys []report.QuotaTreeKey) map[string]string {
+	short, same := map[string]string{}, map[string]int{}
+	for _, key := range keys {
+		if _, known := short[key.Key]; !known {
+			short[key.Key] = shortKey(key.Key)
+			same[short[key.Key]]++
+		}
+	}
+	for key, text := range short {
+		if same[text] > 1 {
+			short[key] = key
+		}
+	}
+	return short
+}
+
+// shortKey is "h:gpu.A30" of "cash/requests.nvidia.com/gpu.A30", "lim.cpu" of
+// "limits.cpu".
+func shortKey(key string) string {
+	key, cash := strings.CutPrefix(key, "cash/")
+	if name, ok := strings.CutPrefix(key, "requests."); ok {
+		if _, device, ok := strings.Cut(name, "/"); ok {
+			key = device
+		} else {
+			key = "req." + name
+		}
+	} else if name, ok := strings.CutPrefix(key, "limits."); ok {
+		key = "lim." + name
+	}
+	if cash {
+		return "h:" + key
+	}
+	return key
 }
 
 func (p *treePrinter) cells(key report.QuotaTreeKey) []print.Cell {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,16 @@ func (p Plugin) RunAt(t testing.TB, clock clock.Clock, stdin string, args ...str
 	cmd.SetArgs(args)
 	code := cli.Report(errOut, cmd.ExecuteContext(t.Context()))
 	return Result{Line: "kubectl " + p.Name + " " + strings.Join(args, " "), Code: code, Stdout: out.String(), Stderr: errOut.String()}
+}
+
+// Columns is the plugin on a terminal of so many columns.
+func (p Plugin) Columns(n int) Plugin {
+	wide := p.New
+	p.New = func(env cli.Env) *cobra.Command {
+		env.LookupEnv = func(name string) (string, bool) { return strconv.Itoa(n), name == "COLUMNS" }
+		return wide(env)
+	}
+	return p
 }
 
 // Env is an environment that holds nothing of the machine's.
@@ -170,6 +181,7 @@ func subcommands(cmd *cobra.Command) (names []string) {
 // Fits checks the promise of 80 columns on what the cases write to stdout, but for
 // lines that are exempt, and for -o, whose formats are as long as they are.
 func (p Plugin) Fits(t *testing.T, exempt func(line string) bool, cases ...Case) {
+	p = p.Columns(80)
 	for _, tc := range cases {
 		if slices.ContainsFunc(tc.Args, func(arg string) bool { return strings.HasPrefix(arg, "-o") }) {
 			continue

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -20,9 +21,10 @@ type Description struct {
 	Item report.QuotaTreeItem
 	// Refills is when the hours used next start again at zero; zero for never.
 	Refills time.Time
-	// Workloads are those that the group counts, by namespace, kind and name.
+	// Workloads are those that the group counts, the largest share of any key first, then
+	// by namespace, kind and name.
 	Workloads []quota.Charged
-	// Children are the groups below it, by name.
+	// Children are the groups below it, the largest first as Workloads are.
 	Children []Child
 	// Reservations are what was admitted and not yet counted.
 	Reservations []Reservation
@@ -73,7 +75,18 @@ func (s *State) charged(group *quota.Group) []quota.Charged {
 	for i := range charged {
 		charged[i].Charge = spelled(group, charged[i].Charge)
 	}
+	slices.SortStableFunc(charged, func(a, b quota.Charged) int { return cmp.Compare(share(group, b.Charge), share(group, a.Charge)) })
 	return charged
+}
+
+// share is the largest part of a key of the group's that the amounts are.
+func share(group *quota.Group, amounts corev1.ResourceList) float64 {
+	largest := 0.0
+	for key, amount := range amounts {
+		hard := group.Spec.Hard[key]
+		largest = max(largest, amount.AsApproximateFloat64()/max(hard.AsApproximateFloat64(), 1e-9))
+	}
+	return largest
 }
 
 func (s *State) children(group *quota.Group) []Child {
@@ -81,6 +94,7 @@ func (s *State) children(group *quota.Group) []Child {
 	for _, child := range s.Groups.Children(group.Name) {
 		children = append(children, Child{Name: child.Name, Hard: spelled(group, quota.CanonicalList(child.Spec.Hard))})
 	}
+	slices.SortStableFunc(children, func(a, b Child) int { return cmp.Compare(share(group, b.Hard), share(group, a.Hard)) })
 	return children
 }
 

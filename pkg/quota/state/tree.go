@@ -175,28 +175,50 @@ type Selection struct {
 	Over *float64
 }
 
-// Select leaves of a tree what is selected; a group is then as deep as it has
-// ancestors that are left. The error says which key no group has.
+// Select leaves of a tree what is selected, each group as deep as it is. The error says
+// which key no group has.
 func Select(tree *report.QuotaTree, by Selection) error {
 	if err := by.check(tree); err != nil {
 		return err
 	}
 	kept := []report.QuotaTreeItem{}
-	var path []int // the depths, in the whole tree, of the ancestors that are left
 	for _, item := range tree.Items {
-		item.Keys = slices.DeleteFunc(item.Keys, func(key report.QuotaTreeKey) bool { return !by.wants(key) })
+		item.Keys = slices.DeleteFunc(slices.Clone(item.Keys), func(key report.QuotaTreeKey) bool { return !by.wants(key) })
 		if len(item.Keys) == 0 && len(by.Keys) > 0 || by.Over != nil && !slices.ContainsFunc(item.Keys, by.isOver) {
 			continue
 		}
-		for len(path) > 0 && path[len(path)-1] >= item.Depth {
-			path = path[:len(path)-1]
-		}
-		path = append(path, item.Depth)
-		item.Depth = len(path) - 1
 		kept = append(kept, item)
 	}
 	tree.Items = kept
 	return nil
+}
+
+// WithParents are the items of a selection with those above them in the whole tree, in
+// its order; those are without keys, and given as above.
+func WithParents(whole, selected []report.QuotaTreeItem) (items []report.QuotaTreeItem, above map[string]bool) {
+	above = map[string]bool{}
+	chosen := map[string]report.QuotaTreeItem{}
+	for _, item := range selected {
+		chosen[item.Namespace+"/"+item.Name] = item
+	}
+	var line []report.QuotaTreeItem // the item and those above it, from the root down
+	shown := 0                      // how many of the line are in items
+	for _, item := range whole {
+		line = append(line[:min(len(line), item.Depth)], item)
+		shown = min(shown, len(line)-1)
+		found, ok := chosen[item.Namespace+"/"+item.Name]
+		if !ok {
+			continue
+		}
+		for _, parent := range line[shown : len(line)-1] {
+			above[parent.Name] = true
+			parent.Keys = nil
+			items = append(items, parent)
+		}
+		items = append(items, found)
+		shown = len(line)
+	}
+	return items, above
 }
 
 func (by Selection) isOver(key report.QuotaTreeKey) bool { return percent(key) >= *by.Over }

@@ -132,7 +132,7 @@ func TestSelect(t *testing.T) {
 	}{
 		"all":               {state.Selection{}, []string{"root limits.cpu=90% pods=1%", "  left limits.cpu=25% pods=0%", "    leaf limits.cpu=100% pods=0%", "  right limits.cpu=0%"}},
 		"one key":           {state.Selection{Keys: []string{"pods"}}, []string{"root pods=1%", "  left pods=0%", "    leaf pods=0%"}},
-		"a share":           {state.Selection{Over: new(90.0)}, []string{"root limits.cpu=90% pods=1%", "  leaf limits.cpu=100% pods=0%"}},
+		"a share":           {state.Selection{Over: new(90.0)}, []string{"root limits.cpu=90% pods=1%", "    leaf limits.cpu=100% pods=0%"}},
 		"a share of a key":  {state.Selection{Keys: []string{"pods"}, Over: new(1.0)}, []string{"root pods=1%"}},
 		"more than is used": {state.Selection{Over: new(100.1)}, []string{}},
 	} {
@@ -176,5 +176,28 @@ func TestMostUsed(t *testing.T) {
 	equal(t, "fewer than asked for", names(all), names(state.MostUsed(all, 9)))
 	if !slices.Equal(names(all), []string{"a", "b", "c", "d", "e"}) {
 		t.Error("the keys given were changed")
+	}
+}
+
+// TestFiltersKeepTrueParents: a group is shown below its own parent, or below none.
+func TestFiltersKeepTrueParents(t *testing.T) {
+	whole, err := newState(
+		build.BizGroup("root", "").Hard("cpu=30").Used("cpu=1").Obj(), build.BizGroup("a", "root").Hard("cpu=10").Used("cpu=10").Obj(),
+		build.BizGroup("b", "root").Hard("cpu=10").Used("cpu=1").Obj(), build.BizGroup("b1", "b").Hard("cpu=5").Used("cpu=5").Obj(),
+	).Tree("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	selected, over := whole.DeepCopy(), 90.0
+	if err := state.Select(selected, state.Selection{Over: &over}); err != nil {
+		t.Fatal(err)
+	}
+	items, above := state.WithParents(whole.Items, selected.Items)
+	var got []string
+	for _, item := range items {
+		got = append(got, fmt.Sprintf("%d %s %t", item.Depth, item.Name, above[item.Name]))
+	}
+	if want := []string{"0 root true", "1 a false", "1 b true", "2 b1 false"}; !slices.Equal(got, want) {
+		t.Errorf("drawn: %q, want %q", got, want)
 	}
 }
