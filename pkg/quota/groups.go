@@ -123,7 +123,13 @@ func charges(group *Group) []string {
 			charged = append(charged, fmt.Sprintf("%s %s", key, Amount(key, quantity)))
 		}
 	}
-	if n := int64(group.Status.Workloads); len(charged) == 0 && n > 0 {
+	n := int64(group.Status.Workloads)
+	for _, reservation := range group.Status.Reservations {
+		if reservation.Object.Resource != GroupResource && reservation.BaseResourceVersion == "" {
+			n++
+		}
+	}
+	if len(charged) == 0 && n > 0 {
 		return []string{count(n, "workload")} // of other keys than hard's, or of its hours
 	}
 	return charged

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 )
@@ -23,16 +24,102 @@ func Counted(group *Group) bool {
 	return group.Status.LastReconcileTime != nil && group.Status.ObservedGeneration == group.Generation
 }
 
-// Reserve adds a reservation to the group's ledger, unless the same request made
-// it before. The caller has checked that it fits, and writes the status.
+// Reserve adds a reservation to the group's ledger, unless the same request made it
+// before. It holds what counts there: the keys of hard, and what its hours are of. Asked
+// again for the same, it takes the place of the earlier one, and holds the larger of both.
+// The caller has checked that it fits what Besides leaves, and writes the status.
 func Reserve(group *Group, reservation stowagev1alpha1.Reservation) {
-	if slices.ContainsFunc(group.Status.Reservations, func(r stowagev1alpha1.Reservation) bool { return r.UID == reservation.UID }) {
+	status := &group.Status
+	if slices.ContainsFunc(status.Reservations, func(r stowagev1alpha1.Reservation) bool { return r.UID == reservation.UID }) {
 		return
 	}
-	group.Status.Reservations = append(group.Status.Reservations, reservation)
+	reservation.Amounts = held(group, reservation)
+	if i := askedBefore(group, reservation.Object, reservation.BaseResourceVersion); i >= 0 {
+		earlier := status.Reservations[i]
+		status.Used = without(group, earlier)
+		status.Reservations = slices.Delete(status.Reservations, i, i+1)
+		reservation = together(earlier, reservation)
+	}
+	status.Reservations = append(status.Reservations, reservation)
 	used := project(reservation.Amounts, group.Spec.Hard)
-	add(used, group.Status.Used)
-	group.Status.Used = used
+	add(used, status.Used)
+	status.Used = used
+}
+
+// Besides is the group as a request for the object is judged by: without what an earlier
+// request for the same holds, as that one and this one cannot both come true. base is
+// the version of the object that is changed; empty for a creation, which is known by its
+// name.
+func Besides(group *Group, object stowagev1alpha1.ObjectReference, base string) *Group {
+	i := askedBefore(group, object, base)
+	if i < 0 {
+		return group
+	}
+	besides := *group
+	besides.Status.Used = without(group, group.Status.Reservations[i])
+	return &besides
+}
+
+// askedBefore is where in the ledger an earlier request for the same stands: the creation
+// of an object of that name, or a change of that version of it; -1 where none does.
+func askedBefore(group *Group, object stowagev1alpha1.ObjectReference, base string) int {
+	return slices.IndexFunc(group.Status.Reservations, func(r stowagev1alpha1.Reservation) bool {
+		return r.BaseResourceVersion == base && r.Object.Name == object.Name && r.Object.Namespace == object.Namespace &&
+			r.Object.Resource == object.Resource && object.Name != "" && (base == "" || r.Object.UID == object.UID)
+	})
+}
+
+// without is what the group has used without a reservation.
+func without(group *Group, reservation stowagev1alpha1.Reservation) corev1.ResourceList {
+	used := group.Status.Used.DeepCopy()
+	for key, amount := range project(reservation.Amounts, group.Spec.Hard) {
+		used[key] = minus(used[key], amount)
+	}
+	return used
+}
+
+// together is one reservation for two requests of which at most one comes true. Which
+// one is not known of creations, whose objects differ: it names none, and stands until
+// neither can be under way.
+func together(earlier, later stowagev1alpha1.Reservation) stowagev1alpha1.Reservation {
+	both := later
+	if earlier.Object.UID != later.Object.UID {
+		both.Object.UID = ""
+	}
+	both.Amounts = earlier.Amounts.DeepCopy()
+	add(both.Amounts, Increase(earlier.Amounts, later.Amounts))
+	if both.Expiry.Before(&earlier.Expiry) {
+		both.Expiry = earlier.Expiry
+	}
+	return both
+}
+
+// held is what a reservation has to hold in the group: of a workload's amounts, those that
+// count there. A child's are all needed: a key that its parent comes to have must be in
+// each child first, and counts there from then on.
+func held(group *Group, reservation stowagev1alpha1.Reservation) corev1.ResourceList {
+	if reservation.Object.Resource == GroupResource {
+		return reservation.Amounts
+	}
+	amounts := corev1.ResourceList{}
+	for key := range countedKeys(group.Spec.Hard) {
+		if amount, ok := reservation.Amounts[key]; ok {
+			amounts[key] = amount
+		}
+	}
+	return amounts
+}
+
+// countedKeys are the keys that workloads are charged by where a group has such a hard.
+func countedKeys(hard corev1.ResourceList) sets.Set[corev1.ResourceName] {
+	keys := sets.New[corev1.ResourceName]()
+	for key := range hard {
+		if key = Canonical(key); IsCash(key) {
+			key = uncash(key)
+		}
+		keys.Insert(key)
+	}
+	return keys
 }
 
 // Seen is what a controller has seen at one instant of what charges a group.
@@ -80,6 +167,9 @@ func (s Seen) Ended(reservation stowagev1alpha1.Reservation) bool {
 	if s.Gone[reservation.UID] {
 		return true
 	}
+	if reservation.Object.UID == "" {
+		return false // it was asked for several times, and others may still come true
+	}
 	version := s.Version(reservation.Object.UID)
 	if reservation.BaseResourceVersion == "" {
 		return version != "" || s.Departed != nil && s.Departed(reservation.Object.UID)
@@ -105,9 +195,11 @@ func Newer(a, b string) bool {
 // before. Nothing is settled while Behind says so.
 func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupResourceQuotaStatus {
 	status := group.Status.DeepCopy()
-	status.ObservedGeneration = group.Generation
-	status.Hard = group.Spec.Hard.DeepCopy()
 	status.Reservations = slices.DeleteFunc(status.Reservations, seen.Ended)
+	if !awaits(group, status.Reservations) {
+		status.ObservedGeneration = group.Generation
+		status.Hard = group.Spec.Hard.DeepCopy()
+	}
 
 	charged := maps.Clone(CanonicalList(seen.Self))
 	for key, quantity := range group.Status.SelfUsed {
@@ -128,6 +220,14 @@ func Settle(group *Group, seen Seen, now metav1.Time) stowagev1alpha1.BizGroupRe
 	status.Observed = observe(seen.Latest)
 	setConditions(status, group.Generation, now)
 	return *status
+}
+
+// awaits says whether hard has come to count a key that the reservations do not hold, as
+// they were made when it did not. Nothing is admitted until they have ended: by what
+// they hold, the group would have more left than it has.
+func awaits(group *Group, reservations []stowagev1alpha1.Reservation) bool {
+	workloads := func(r stowagev1alpha1.Reservation) bool { return r.Object.Resource != GroupResource }
+	return slices.ContainsFunc(reservations, workloads) && !countedKeys(group.Status.Hard).IsSuperset(countedKeys(group.Spec.Hard))
 }
 
 // observe lists how far each kind was seen, which is never behind what was listed before.

@@ -34,7 +34,9 @@ import (
 //     only before it refuses;
 //   - each controller has seen each kind up to a version of its own, starts anew from
 //     an old list, and may take any time between reading a group and writing it, so
-//     that all of them together are a leader and its deposed predecessors.
+//     that all of them together are a leader and its deposed predecessors;
+//   - several creations of one name are under way at once, and one comes true after
+//     another was deleted; a group comes to have a key, or loses it.
 
 const (
 	cpu   = corev1.ResourceName("limits.cpu")
@@ -104,6 +106,7 @@ func growthOf(a, b amounts) amounts {
 // mutation breaks one rule of the protocol, to show that the model would notice.
 type mutation struct {
 	ignoreBehind, endAtSight, endAtExpiry, versionsTogether, blindCount, blindReserve, noReservation, trustUncounted bool
+	lastAskedEndsAll, countNewKeys                                                                                   bool
 }
 
 // event is one change of one object, which is nil after its deletion.
@@ -170,14 +173,14 @@ type controllerProcess struct {
 
 var modelResources = []string{"deployments.apps", "statefulsets.apps", quota.GroupResource}
 
-func newWorld(broken mutation, webhooks, controllers int) *world {
+func newWorld(broken mutation, webhooks, controllers int, hard amounts) *world {
 	w := &world{
 		broken: broken, kinds: table, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		version:   95, // versions are compared as numbers: "99" < "100"
 		workloads: map[types.UID]*workload.Workload{}, groups: map[string]*quota.Group{}, log: map[string][]event{}, potential: map[string]amounts{},
 	}
 	root := &quota.Group{ObjectMeta: metav1.ObjectMeta{Name: "root", UID: w.newUID(), Generation: 1}}
-	root.Spec.Hard = amounts{cpu: 12, cpuA4: 5}.list()
+	root.Spec.Hard = hard.list()
 	w.putGroup(root)
 	for range webhooks {
 		w.webhooks = append(w.webhooks, &webhookProcess{groups: quota.NewTree(nil)})
@@ -307,6 +310,10 @@ func (w *world) changeWorkload(what string, uid types.UID, change func(*workload
 		if w.workloads[uid] != before {
 			return false
 		}
+		if before == nil && w.named(r.object) != nil {
+			w.note("exists: %s", r.what)
+			return true
+		}
 		written := *after
 		w.putWorkload(&written)
 		return true
@@ -314,9 +321,18 @@ func (w *world) changeWorkload(what string, uid types.UID, change func(*workload
 	return r
 }
 
-func (w *world) createWorkload(resource, group, model string, replicas int64) {
+// named is the workload that is there under an object's name; nil for none.
+func (w *world) named(object stowagev1alpha1.ObjectReference) *workload.Workload {
+	for _, other := range w.workloads {
+		if named := other.Reference(); named.Resource == object.Resource && named.Name == object.Name {
+			return other
+		}
+	}
+	return nil
+}
+
+func (w *world) createWorkload(resource, name, group, model string, replicas int64) {
 	uid := w.newUID()
-	name := strings.TrimPrefix(string(uid), "uid-")
 	w.start(w.changeWorkload(fmt.Sprintf("create %s/%s of %d %s in %s", resource, name, replicas, model, group), uid, func(old *workload.Workload) *workload.Workload {
 		if old != nil {
 			return nil
@@ -449,7 +465,11 @@ func (w *world) admit(p *webhookProcess, r *request, lost bool) {
 				continue // to be asked again where live
 			}
 		}
-		check, growth := r.check(p.around(r.payer, payer))
+		besides := payer
+		if payer != nil {
+			besides = quota.Besides(payer, r.object, r.base)
+		}
+		check, growth := r.check(p.around(r.payer, besides))
 		switch {
 		case !check.Allowed && live:
 			w.note("refused: %s: %s", r.what, quota.Text(check))
@@ -474,6 +494,9 @@ func (w *world) reserve(p *webhookProcess, payer *quota.Group, r *request, growt
 	quota.Reserve(payer, stowagev1alpha1.Reservation{
 		UID: r.uid, Object: r.object, BaseResourceVersion: r.base, Amounts: growth, Expiry: metav1.NewMicroTime(w.now.Add(ttl)),
 	})
+	if last := len(payer.Status.Reservations) - 1; w.broken.lastAskedEndsAll {
+		payer.Status.Reservations[last].Object.UID = r.object.UID
+	}
 	if w.broken.noReservation {
 		payer.Status = p.groups.Group(payer.Name).DeepCopy().Status
 	}
@@ -593,15 +616,7 @@ func (w *world) seen(c *controllerProcess, group *quota.Group, gone map[types.UI
 		Self: c.index.SelfUsed(group), Children: c.tree.ChildrenHard(group.Name), Versions: maps.Clone(c.versions), Gone: gone,
 		Latest:   maps.Clone(c.latest),
 		Departed: func(uid types.UID) bool { return c.departed[uid] },
-		Version: func(uid types.UID) string {
-			if object := c.index.Get(uid); object != nil {
-				return object.ResourceVersion
-			}
-			if group := c.tree.Group(c.uids[uid]); group != nil {
-				return group.ResourceVersion
-			}
-			return ""
-		},
+		Version:  c.version,
 	}
 	if w.broken.endAtSight {
 		version := seen.Version
@@ -628,21 +643,38 @@ func (w *world) readGroup(c *controllerProcess, group *quota.Group) {
 	c.reading, c.gone = group.DeepCopy(), map[types.UID]bool{}
 	for _, reservation := range group.Status.Reservations {
 		if !w.now.Before(reservation.Expiry.Time) {
-			c.gone[reservation.UID] = w.broken.endAtExpiry || w.ledToNothing(reservation)
+			c.gone[reservation.UID] = w.broken.endAtExpiry || w.ledToNothing(c, reservation)
 		}
 	}
 }
 
-func (w *world) ledToNothing(reservation stowagev1alpha1.Reservation) bool {
-	version := ""
+func (w *world) ledToNothing(c *controllerProcess, reservation stowagev1alpha1.Reservation) bool {
+	uid, version := types.UID(""), ""
 	if reservation.Object.Resource == quota.GroupResource {
-		if group := w.groups[reservation.Object.Name]; group != nil && group.UID == reservation.Object.UID {
-			version = group.ResourceVersion
+		if group := w.groups[reservation.Object.Name]; group != nil {
+			uid, version = group.UID, group.ResourceVersion
 		}
-	} else if object := w.workloads[reservation.Object.UID]; object != nil {
-		version = object.ResourceVersion
+	} else if object := w.named(reservation.Object); object != nil {
+		uid, version = object.UID, object.ResourceVersion
 	}
-	return version == "" || version == reservation.BaseResourceVersion
+	switch reservation.Object.UID {
+	case uid:
+		return version == reservation.BaseResourceVersion
+	case "":
+		return version == "" || c.version(uid) != ""
+	}
+	return true
+}
+
+// version is that at which a controller has seen an object; "" when it is not there.
+func (c *controllerProcess) version(uid types.UID) string {
+	if object := c.index.Get(uid); object != nil {
+		return object.ResourceVersion
+	}
+	if group := c.tree.Group(c.uids[uid]); group != nil {
+		return group.ResourceVersion
+	}
+	return ""
 }
 
 // count counts the group that was read by what has been seen by now, and writes it.
@@ -661,6 +693,9 @@ func (w *world) count(c *controllerProcess) bool {
 	counted := group.DeepCopy()
 	quota.Accrue(counted, nil, w.now)
 	counted.Status = quota.Settle(counted, seen, metav1.NewTime(w.now))
+	if w.broken.countNewKeys {
+		counted.Status.ObservedGeneration, counted.Status.Hard = counted.Generation, counted.Spec.Hard
+	}
 	if !w.updateStatus(counted, w.broken.blindCount) {
 		w.note("conflict: count of %s", group.Name)
 		return true
@@ -688,16 +723,25 @@ func (w *world) persisted(name string) amounts {
 }
 
 // underWay is by how much admitted requests may still make a group grow: of those
-// that change one version of one object, one can be written.
+// that change one version of one object, or create one of one name, one can be written
+// at a time. A creation can once what has the name is gone.
 func (w *world) underWay(name string) amounts {
-	byObject := map[types.UID]amounts{}
+	byObject := map[stowagev1alpha1.ObjectReference]amounts{}
 	for _, r := range w.requests {
-		if r.admitted && !r.withdrawn && r.payer == name && w.canBeWritten(r) {
-			if byObject[r.object.UID] == nil {
-				byObject[r.object.UID] = amounts{}
-			}
-			byObject[r.object.UID].raise(r.growth)
+		if !r.admitted || r.withdrawn || r.payer != name || !w.canBeWritten(r) {
+			continue
 		}
+		object, growth := r.object, r.growth
+		if r.base == "" {
+			object.UID = ""
+			if there := w.named(object); there != nil && there.Group == name {
+				growth = growthOf(chargeOf(there), growth)
+			}
+		}
+		if byObject[object] == nil {
+			byObject[object] = amounts{}
+		}
+		byObject[object].raise(growth)
 	}
 	sum := amounts{cpu: 0, cpuA4: 0}
 	for _, growth := range byObject {
@@ -729,10 +773,13 @@ func (w *world) check() {
 		potential.add(persisted, 1)
 		for _, key := range modelKeys {
 			before, known := w.potential[name][key]
+			if _, limited := group.Spec.Hard[key]; !limited {
+				continue
+			}
 			if potential[key] > max(hard[key], before) && (known || potential[key] > 0) {
 				w.fail("group %s: %s: grew to %d (%d persisted), above hard %d", name, key, potential[key], persisted[key], hard[key])
 			}
-			if potential[key] > used[key] {
+			if _, counted := group.Status.Hard[key]; counted && potential[key] > used[key] {
 				w.fail("group %s: %s: %d are there or admitted (%d persisted), used says %d", name, key, potential[key], persisted[key], used[key])
 			}
 		}
@@ -757,7 +804,7 @@ func (w *world) settleAll() {
 	for name, group := range w.groups {
 		used, persisted := amountsOf(group.Status.Used), w.persisted(name)
 		for _, key := range modelKeys {
-			if used[key] != persisted[key] {
+			if _, limited := group.Spec.Hard[key]; limited && used[key] != persisted[key] {
 				w.fail("group %s: %s: in the end used says %d, %d are there", name, key, used[key], persisted[key])
 			}
 		}
@@ -799,8 +846,18 @@ func (w *world) some(t *rapid.T, admitted bool) *request {
 	return among[rapid.IntRange(0, len(among)-1).Draw(t, "request")]
 }
 
+// drawRoot draws the root's hard at first.
+func drawRoot(t *rapid.T) amounts {
+	return rapid.SampledFrom([]amounts{{cpu: 12, cpuA4: 5}, {cpu: 12}}).Draw(t, "root")
+}
+
+// drawHard draws a hard of cores and, mostly, of such on A4.
 func drawHard(t *rapid.T) amounts {
-	return amounts{cpu: rapid.Int64Range(0, 8).Draw(t, "cpu"), cpuA4: rapid.Int64Range(0, 4).Draw(t, "A4")}
+	hard := amounts{cpu: rapid.Int64Range(0, 8).Draw(t, "cpu")}
+	if rapid.IntRange(0, 3).Draw(t, "limits A4") > 0 {
+		hard[cpuA4] = rapid.Int64Range(0, 4).Draw(t, "A4")
+	}
+	return hard
 }
 
 const (
@@ -842,7 +899,8 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"create": func(t *rapid.T) {
 			if group, ok := pick(t, "group", w.groups); ok && len(w.workloads) < mostWorkloads && len(w.requests) < mostRequests {
 				resource := rapid.SampledFrom(modelResources[:2]).Draw(t, "resource")
-				w.createWorkload(resource, group, rapid.SampledFrom([]string{"", "A4"}).Draw(t, "model"), rapid.Int64Range(1, 6).Draw(t, "replicas"))
+				name := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g"}).Draw(t, "name")
+				w.createWorkload(resource, name, group, rapid.SampledFrom([]string{"", "A4"}).Draw(t, "model"), rapid.Int64Range(1, 6).Draw(t, "replicas"))
 			}
 		},
 		"move": func(t *rapid.T) {
@@ -945,7 +1003,7 @@ func (w *world) run(t *rapid.T, checked func(*rapid.T)) {
 
 func TestLedgerProtocol(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(mutation{}, rapid.IntRange(1, 3).Draw(t, "webhooks"), rapid.IntRange(1, 3).Draw(t, "controllers"))
+		w := newWorld(mutation{}, rapid.IntRange(1, 3).Draw(t, "webhooks"), rapid.IntRange(1, 3).Draw(t, "controllers"), drawRoot(t))
 		w.run(t, func(t *rapid.T) {
 			if w.fault != "" {
 				t.Fatalf("%s\n%s", w.fault, strings.Join(w.history, "\n"))
@@ -966,10 +1024,12 @@ func TestLedgerProtocolNoticesFaults(t *testing.T) {
 		"reservations are, too":                         {blindReserve: true},
 		"nothing is reserved":                           {noReservation: true},
 		"a group that is not counted yet admits":        {trustUncounted: true},
+		"what was asked for last ends what was before":  {lastAskedEndsAll: true},
+		"a new key counts while reservations lack it":   {countNewKeys: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runs := rapid.Custom(func(t *rapid.T) string {
-				w := newWorld(broken, 2, 2)
+				w := newWorld(broken, 2, 2, drawRoot(t))
 				w.run(t, func(*rapid.T) {})
 				return w.fault
 			})

@@ -2,7 +2,9 @@ package quota_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -24,16 +26,109 @@ func TestReserve(t *testing.T) {
 	if diff := cmp.Diff(want, text(group.Status.Used)); diff != "" {
 		t.Errorf("used: -want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(amounts, group.Status.Reservations[0].Amounts, sameLists); diff != "" {
-		t.Errorf("amounts, whether hard has them or not: -want +got:\n%s", diff)
+	if diff := cmp.Diff(map[string]string{"requests.cpu": "2", "limits.cpu.A4": "2"}, text(group.Status.Reservations[0].Amounts)); diff != "" {
+		t.Errorf("amounts, those that hard has: -want +got:\n%s", diff)
 	}
 	reserve(group, "one", "web", "", amounts)
 	if diff := cmp.Diff(want, text(group.Status.Used)); diff != "" || len(group.Status.Reservations) != 1 {
 		t.Errorf("reserved by the same request again: %d reservations; used: -want +got:\n%s", len(group.Status.Reservations), diff)
 	}
-	reserve(group, "two", "web", "", amounts)
+	reserve(group, "two", "api", "", amounts)
 	if used := group.Status.Used["cpu"]; used.String() != "7" {
 		t.Errorf("reserved by another request: used %s, want 7", &used)
+	}
+}
+
+// A group that counts hours of a resource holds its amounts, to count them once it has
+// them in hard; of a child it holds all.
+func TestReserveHoldsWhatMayCount(t *testing.T) {
+	group := newGroup("nlp", "", list("cash/cpu", "100", "pods", "10"))
+	amounts := list("requests.cpu", "2", "limits.cpu", "2", "requests.example.com/"+strings.Repeat("x", 60), "1")
+	reserve(group, "one", "web", "", amounts)
+	quota.Reserve(group, stowagev1alpha1.Reservation{UID: "two", Object: stowagev1alpha1.ObjectReference{Resource: quota.GroupResource, Name: "child"}, Amounts: amounts})
+	if diff := cmp.Diff(map[string]string{"requests.cpu": "2"}, text(group.Status.Reservations[0].Amounts)); diff != "" {
+		t.Errorf("a workload's: -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(text(amounts), text(group.Status.Reservations[1].Amounts)); diff != "" {
+		t.Errorf("a child's: -want +got:\n%s", diff)
+	}
+}
+
+// At most one of the creations of one name comes true: they hold the larger of them, once.
+func TestReserveAskedAgain(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "10", "pods", "10"))
+	ask := func(request, uid, base string, amounts corev1.ResourceList, expiry time.Time) (cores string, reservations int) {
+		object := stowagev1alpha1.ObjectReference{Resource: "deployments.apps", Namespace: "default", Name: "web", UID: types.UID(uid)}
+		quota.Reserve(group, stowagev1alpha1.Reservation{
+			UID: types.UID(request), Object: object, BaseResourceVersion: base, Amounts: amounts, Expiry: metav1.NewMicroTime(expiry),
+		})
+		left := quota.Left(quota.Besides(group, object, base), "limits.cpu")
+		cores, reservations = used(group)
+		return cores + ", " + left.String() + " left", reservations
+	}
+	expect := func(what, want string, reservations int, got string, n int) {
+		t.Helper()
+		if got != want || n != reservations {
+			t.Errorf("%s: used %s with %d reservations, want %s with %d", what, got, n, want, reservations)
+		}
+	}
+	got, n := ask("1", "a", "", list("limits.cpu", "4", "pods", "1"), monday.Add(time.Minute))
+	expect("asked for once", "4, 10 left", 1, got, n)
+	got, n = ask("2", "b", "", list("limits.cpu", "3", "pods", "2"), monday)
+	expect("asked for again", "4, 10 left", 1, got, n)
+	merged := group.Status.Reservations[0]
+	if diff := cmp.Diff(map[string]string{"limits.cpu": "4", "pods": "2"}, text(merged.Amounts)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if merged.UID != "2" || merged.Object.UID != "" || !merged.Expiry.Time.Equal(monday.Add(time.Minute)) {
+		t.Errorf("got %+v", merged)
+	}
+	if (quota.Seen{Version: func(types.UID) string { return "30" }, Departed: func(types.UID) bool { return true }}).Ended(merged) {
+		t.Error("it ends when one object is seen, though the other may come after it")
+	}
+	got, n = ask("3", "a", "20", list("limits.cpu", "2"), monday)
+	expect("a change of it", "6, 6 left", 2, got, n)
+	got, n = ask("4", "a", "20", list("limits.cpu", "5"), monday)
+	expect("another change of the same version", "9, 6 left", 2, got, n)
+	got, n = ask("5", "a", "21", list("limits.cpu", "1"), monday)
+	expect("a change of another version", "10, 1 left", 3, got, n)
+}
+
+// A key that hard comes to have counts from when no reservation lacks it.
+func TestSettleAwaitsReservationsThatLackAKey(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "10", "cash/limits.memory", "100"))
+	reserve(group, "request", "web", "", list("limits.cpu", "1", "limits.memory", "1Gi", "requests.cpu", "1"))
+	child := group.DeepCopy()
+	child.Status.Reservations[0].Object.Resource = quota.GroupResource
+	for name, test := range map[string]struct {
+		group   *quota.Group
+		hard    corev1.ResourceList
+		gone    []types.UID
+		counted bool
+	}{
+		"another amount":               {group: group, hard: list("limits.cpu", "5", "cash/limits.memory", "100"), counted: true},
+		"a key less":                   {group: group, hard: list("limits.cpu", "5"), counted: true},
+		"hours of it":                  {group: group, hard: list("limits.cpu", "5", "cash/limits.cpu", "100"), counted: true},
+		"what it has hours of":         {group: group, hard: list("limits.cpu", "5", "limits.memory", "1Gi"), counted: true},
+		"a key more":                   {group: group, hard: list("limits.cpu", "5", "cpu", "5")},
+		"hours of another":             {group: group, hard: list("limits.cpu", "5", "cash/cpu", "5")},
+		"a key more, all have ended":   {group: group, hard: list("limits.cpu", "5", "cpu", "5"), gone: []types.UID{"request"}, counted: true},
+		"a key more, a child's stands": {group: child, hard: list("limits.cpu", "5", "cpu", "5"), counted: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := test.group.DeepCopy()
+			changed.Spec.Hard = test.hard
+			changed.Generation++
+			for range 2 { // what it waits for does not end by being counted
+				changed = settled(changed, sight{kind: "100", self: "0"}, test.gone...)
+			}
+			if got := quota.Counted(changed); got != test.counted {
+				t.Errorf("counted: %t, want %t", got, test.counted)
+			}
+			if amount := changed.Status.Used["limits.cpu"]; len(test.gone) == 0 && amount.String() != "1" {
+				t.Errorf("used %s, want what is reserved", &amount)
+			}
+		})
 	}
 }
 

@@ -186,7 +186,7 @@ func (r *Reconciler) goneReservations(ctx context.Context, group *quota.Group) m
 }
 
 // ledToNothing says whether the request of an expired reservation changed nothing:
-// its object is not there, or still at the version before.
+// its object is not there, or still at the version before, or is counted by itself.
 func (r *Reconciler) ledToNothing(ctx context.Context, reservation stowagev1alpha1.Reservation) (bool, error) {
 	object := &metav1.PartialObjectMetadata{}
 	versions := r.kindsOf(reservation.Object.Resource)
@@ -206,6 +206,8 @@ func (r *Reconciler) ledToNothing(ctx context.Context, reservation stowagev1alph
 		return true, nil
 	case err != nil:
 		return false, err
+	case reservation.Object.UID == "": // one of several creations: it led to this object, which counts once it is seen
+		return r.view.sees(object.UID), nil
 	case object.UID != reservation.Object.UID:
 		return true, nil
 	}

@@ -24,6 +24,7 @@ type View struct {
 
 	mu       sync.Mutex
 	index    *quota.Index
+	names    names // of what is in the index
 	tree     *quota.Tree
 	groups   map[types.UID]string // the groups' names
 	runs     *runs
@@ -53,6 +54,7 @@ func newView(kinds *workload.Kinds, clock clock.PassiveClock, log logr.Logger) *
 		clock:    clock,
 		log:      log,
 		index:    quota.NewIndex(kinds),
+		names:    names{},
 		tree:     quota.NewTree(nil),
 		groups:   map[types.UID]string{},
 		runs:     newRuns(),
@@ -156,6 +158,7 @@ func (v *View) OnChange(changed func(groups sets.Set[string])) {
 func (v *View) putWorkload(obj runtime.Object, w *workload.Workload, live bool, t *touched) {
 	v.touch(w.UID, t)
 	old := v.index.Put(w)
+	v.names.put(w)
 	v.touch(w.UID, t)
 	if pod, ok := obj.(*corev1.Pod); ok {
 		v.runs.observe(pod, live, v.clock.Now())
@@ -185,6 +188,7 @@ func (v *View) removeWorkload(uid types.UID, obj runtime.Object, live bool, t *t
 	if old == nil {
 		return
 	}
+	v.names.remove(old)
 	if old.Group != "" {
 		v.departed[uid] = v.clock.Now()
 	}
@@ -363,6 +367,13 @@ func (v *View) version(uid types.UID) string {
 		return group.ResourceVersion
 	}
 	return ""
+}
+
+// sees says whether an object was seen, and not seen to go.
+func (v *View) sees(uid types.UID) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.version(uid) != ""
 }
 
 // pace is what the group's pods use an hour now.

@@ -184,15 +184,19 @@ type Reservation struct {
 	// UID is the admission request's.
 	// +required
 	UID types.UID `json:"uid"`
-	// Object is what was admitted.
+	// Requester is a digest of the name of who asked; empty where that is not known.
+	// +optional
+	Requester string `json:"requester,omitempty"`
+	// Object is what was admitted. Its UID is empty for a creation that was asked for
+	// several times: at most one of the objects comes to be.
 	// +required
 	Object ObjectReference `json:"object"`
 	// BaseResourceVersion is the version of the object that the request changes;
 	// empty for a creation.
 	// +optional
 	BaseResourceVersion string `json:"baseResourceVersion,omitempty"`
-	// Amounts is by how much the request lets the object grow, for every key that
-	// the object charges, in Hard or not. The API server does not validate them:
+	// Amounts is by how much the request lets the object grow, by the keys of Hard
+	// and what its cash keys are hours of. The API server does not validate them:
 	// it takes most of the time of a write to match each quantity, and only the
 	// component writes the status.
 	// +required
