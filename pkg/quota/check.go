@@ -62,10 +62,6 @@ func (c Change) before(group *Group, opts Options) corev1.ResourceList {
 	return Charge(c.Old, opts)
 }
 
-// mostKeys is how many keys one workload may charge: what is reserved for it stands
-// in its group's status, which all that charge the group share.
-const mostKeys = 64
-
 // CheckWorkload judges a workload's change by what its group has left. What does
 // not grow is allowed, whatever the group's state.
 func (t *Tree) CheckWorkload(c Change) *report.QuotaCheck {
@@ -125,10 +121,6 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 	}
 	for _, line := range c.newlyUnset(group, growth) {
 		refuse(check, "group %s: %s", group.Name, line)
-	}
-	if len(growth) > mostKeys {
-		refuse(check, "the workload charges %d keys: expected at most %d, its containers ask for too many resources", len(growth), mostKeys)
-		return check
 	}
 	for _, key := range Keys(group.Spec.Hard) {
 		if IsCash(key) {

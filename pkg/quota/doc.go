@@ -24,6 +24,23 @@
 // been seen only moves forward, over restarts and changes of leader too, because
 // the status says how far each kind had been seen when it was counted.
 //
+// Of several creations of one name, or changes of one version, at most one comes true at
+// a time: they share one reservation, of the larger amounts. That of creations names no
+// object. It does not end when one is seen, as another may come after that was deleted,
+// but once none can be under way and what is there by that name has been seen.
+//
+// A reservation holds the keys that hard counts. When hard comes to have another, what is
+// under way would be missing in it: the new hard is not Counted, and nothing is
+// admitted, before all reservations of workloads that stood have ended. Standing bounds
+// what a ledger holds, in all and of one requester.
+//
+// # Amounts
+//
+// Amounts are added and multiplied exactly, at any size, and written so that they are
+// read back as they are (writable). Nothing above 1e18 is admitted, of a group or of a
+// container, whether or not its key is limited. What was stored before that is counted
+// in full up to 1e40, and as that beyond: an exponent may ask for more memory than there is.
+//
 // # Admission
 //
 // A Judge decides about one request to change a workload, in two steps. First it asks

@@ -6,4 +6,5 @@ var (
 	ValidateKey      = validateKey
 	ValidateQuantity = validateQuantity
 	ParentOf         = parentOf
+	SizeOf           = sizeOf
 )

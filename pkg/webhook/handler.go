@@ -9,13 +9,14 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
 // Decide answers a request; nil where the room has nothing to say about it. Errors are
-// BadRequest, or say why the request could not be answered in time.
+// BadRequest, an AlreadyExists of the object that is to be created, or say why the request could not be answered in time.
 type Decide func(context.Context, *admission.Request) (*Answer, error)
 
 // Answer is a room's answer to a request.
@@ -80,6 +81,10 @@ func (h handler) respond(answer *Answer, err error) (response admission.Response
 		return response, verdictError
 	}
 	switch {
+	case apierrors.IsAlreadyExists(err):
+		response = admission.Errored(http.StatusConflict, err)
+		response.Result.Reason = metav1.StatusReasonAlreadyExists
+		return response, verdictError
 	case err != nil:
 		response = admission.Errored(http.StatusServiceUnavailable, fmt.Errorf("%s cannot be judged now: %w: try again", h.room, err))
 		response.Result.Reason = metav1.StatusReasonServiceUnavailable

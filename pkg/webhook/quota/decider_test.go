@@ -263,6 +263,15 @@ func (o owners) Lookup(uid types.UID) *workload.Workload { return o[uid] }
 func (o owners) Living(types.UID) []quota.Part           { return nil }
 func (o owners) Defaults(string) workload.Defaults       { return workload.Defaults{} }
 
+func (o owners) Named(kind *workload.Kind, namespace, name string) *workload.Workload {
+	for _, w := range o {
+		if w.Kind == kind && w.Namespace == namespace && w.Name == name {
+			return w
+		}
+	}
+	return nil
+}
+
 func TestUnreadable(t *testing.T) {
 	d := newDecider(newClient(t, install.Endpoint{}), Options{})
 	for name, test := range map[string]struct {

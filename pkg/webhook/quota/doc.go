@@ -27,7 +27,11 @@
 //
 // Processes that write one group take turns: who has written gives way for about as
 // long as that took, or it would win every race. A group with very many reservations
-// waits for its controller.
+// waits for its controller; who has made a share of them that came to nothing is told to
+// come again, so that the others need not wait.
+//
+// A creation whose name was seen, and is there live, is answered AlreadyExists before
+// anything is judged, and takes nothing.
 //
 // Which request is answered when is up to its context: one whose time runs out is
 // told to come again, with a Retry-After that clients obey by themselves.

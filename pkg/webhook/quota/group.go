@@ -54,6 +54,9 @@ func (d *decider) deleteGroup(ctx context.Context, group *quota.Group) (*report.
 
 // putGroup judges a group's creation, where before is nil, or its new spec.
 func (d *decider) putGroup(ctx context.Context, req *admission.Request, before, after *quota.Group) (*report.QuotaCheck, error) {
+	if err := d.groupExists(ctx, req, after.Name); err != nil {
+		return nil, err
+	}
 	var family []*quota.Group
 	if before != nil {
 		var err error
@@ -82,7 +85,7 @@ func (d *decider) putGroup(ctx context.Context, req *admission.Request, before, 
 		check, _ := judge(quota.NewTree(nil))
 		return check, nil
 	}
-	return d.reserve(ctx, req, parent, subject{req.UID, object.UID, base}, judge)
+	return d.reserve(ctx, req, parent, subject{req.UID, object, base}, judge)
 }
 
 // family is a group and its children, live.

@@ -32,6 +32,8 @@ type ledger struct {
 	reader client.Reader            // live
 	writer client.SubResourceWriter // of the status
 	meters *meters
+	// found says whether what a reservation is for was seen by this process.
+	found func(stowagev1alpha1.Reservation) bool
 
 	mu sync.Mutex
 	// waiting are the requests not taken yet, by group. A group is in it for as long
@@ -40,13 +42,17 @@ type ledger struct {
 }
 
 func newLedger(groups *groups, reader client.Reader, writer client.SubResourceWriter, meters *meters) *ledger {
-	return &ledger{groups: groups, reader: reader, writer: writer, meters: meters, waiting: map[string][]*request{}}
+	return &ledger{
+		groups: groups, reader: reader, writer: writer, meters: meters, waiting: map[string][]*request{},
+		found: func(stowagev1alpha1.Reservation) bool { return false },
+	}
 }
 
 // subject is what a request is about.
 type subject struct {
 	// request is the admission request, object what it creates or changes.
-	request, object types.UID
+	request types.UID
+	object  stowagev1alpha1.ObjectReference
 	// base is the version of the object that is changed; empty for a creation.
 	base string
 }
@@ -57,8 +63,9 @@ type request struct {
 	ctx   context.Context
 	judge judge
 	check *report.QuotaCheck      // by the state judged last; nil before
-	waits bool                    // for the controller, before it may be refused
-	done  chan *report.QuotaCheck // buffered: who asked may be gone
+	waits error                   // for the controller to end what, before there is an answer
+	err   error                   // in place of a check
+	done  chan *report.QuotaCheck // buffered: who asked may be gone; nil for err
 
 	mu  sync.Mutex
 	why error // why it is not settled yet
@@ -68,7 +75,6 @@ var (
 	// errStale asks for a live state.
 	errStale      = errors.New("what is known of it may be old")
 	errNotCounted = errors.New("is not counted yet by the controller")
-	errFull       = errors.New("has more reservations than the controller has come to count yet")
 	errNotEnded   = errors.New("an earlier change of the object is not counted yet by the controller")
 )
 
@@ -85,6 +91,9 @@ func (l *ledger) charge(ctx context.Context, group string, subject subject, judg
 	l.enqueue(group, r)
 	select {
 	case check := <-r.done:
+		if check == nil {
+			return nil, fmt.Errorf("group %s: %w", group, r.err)
+		}
 		return check, nil
 	case <-ctx.Done():
 		r.mu.Lock()
@@ -212,10 +221,6 @@ func giveReason(batch []*request, err error) {
 	}
 }
 
-// mostReservations is how many may stand in one group before its controller has to
-// come: the object stays within what etcd stores, and an update of it quick.
-const mostReservations = 1000
-
 // mostAtOnce is how many requests go in one write.
 const mostAtOnce = 250
 
@@ -236,14 +241,11 @@ func (l *ledger) attempt(name string, batch []*request, live bool) (*quota.Group
 		return group, err
 	}
 	charged := group.DeepCopy()
-	refused := l.judgeBatch(name, charged, batch, live)
+	reserved, refused := l.judgeBatch(name, charged, batch, live)
 	if refused && !live {
 		return group, errStale
 	}
-	if group != nil && len(charged.Status.Reservations) > len(group.Status.Reservations) {
-		if len(group.Status.Reservations) >= mostReservations {
-			return group, errFull
-		}
+	if reserved {
 		if err := l.writer.Update(ctx, charged); err != nil {
 			return group, err
 		}
@@ -259,11 +261,15 @@ func (l *ledger) attempt(name string, batch []*request, live bool) (*quota.Group
 
 // answer gives a request its check, or lets it wait again.
 func (l *ledger) answer(group string, r *request) {
-	if !r.waits {
+	switch {
+	case r.err != nil:
+		r.done <- nil
+		return
+	case r.waits == nil:
 		r.done <- r.check
 		return
 	}
-	giveReason([]*request{r}, errNotEnded)
+	giveReason([]*request{r}, r.waits)
 	time.AfterFunc(endDelay, func() { l.enqueue(group, r) })
 }
 
@@ -320,39 +326,57 @@ func (l *ledger) seen(group *quota.Group) {
 }
 
 // judgeBatch judges each request by what those before it left of the group, which it
-// changes, and says whether one was refused. Only where that is an answer (live) are
-// its reasons made in full. group is nil where there is none.
-func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, live bool) (refused bool) {
+// changes, and says whether something was reserved, and whether a request was refused,
+// for what the group has left or for want of room in its ledger. Only where that is an
+// answer (live) are its reasons made in full. group is nil where there is none.
+func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, live bool) (reserved, refused bool) {
 	var above []*quota.Group
+	var standing *quota.Standing
 	if group != nil {
-		above = l.groups.above(group)
+		above, standing = l.groups.above(group), quota.NewStanding(group, l.found)
 	}
 	for _, r := range batch {
-		r.waits = false
+		r.waits, r.err = nil, nil
 		if r.stands(group) { // written by an attempt whose outcome was unknown
 			if r.check == nil || !r.check.Allowed {
 				r.check = &report.QuotaCheck{Allowed: true, Group: name}
 			}
 			continue
 		}
-		tree := quota.NewTree(above)
+		tree, besides := quota.NewTree(above), group
 		if group != nil {
-			tree.Put(group)
+			besides = quota.Besides(group, r.object, r.base)
+			tree.Put(besides)
 		}
 		check, reservation := r.judge(tree)
 		switch {
 		case !check.Allowed:
 			refused = true
 			if live {
-				check, _ = r.judge(l.groups.around(name, group))
+				check, _ = r.judge(l.groups.around(name, besides))
 				r.waits = r.changedBefore(group)
 			}
 		case reservation != nil && group != nil:
-			quota.Reserve(group, *reservation)
+			took := r.reserve(group, standing, *reservation)
+			reserved, refused = reserved || took, refused || !took
 		}
 		r.check = check
 	}
-	return refused
+	return reserved, refused
+}
+
+// reserve writes the request's reservation into group, and says whether there was room.
+func (r *request) reserve(group *quota.Group, standing *quota.Standing, reservation stowagev1alpha1.Reservation) bool {
+	switch err := standing.Take(reservation); {
+	case errors.Is(err, quota.ErrFull):
+		r.waits = err
+		return false
+	case err != nil:
+		r.err = err
+		return false
+	}
+	quota.Reserve(group, reservation)
+	return true
 }
 
 // stands says whether the request's reservation is in the ledger.
@@ -360,17 +384,23 @@ func (r *request) stands(group *quota.Group) bool {
 	return group != nil && slices.ContainsFunc(group.Status.Reservations, func(other stowagev1alpha1.Reservation) bool { return other.UID == r.request })
 }
 
-// changedBefore says whether a reservation stands for a version of the object before
-// the one that the request changes. What became of it is part of that one, or it
+// changedBefore is errNotEnded where a reservation stands for a version of the object
+// before the one that the request changes. What became of it is part of that one, or it
 // became nothing: the API server asks anew, with another UID, when an object changes
 // under a request. Until the controller has ended it, the group seems to have less
 // left than it has.
-func (r *request) changedBefore(group *quota.Group) bool {
-	return group != nil && r.base != "" && slices.ContainsFunc(group.Status.Reservations, func(other stowagev1alpha1.Reservation) bool {
-		if other.Object.UID != r.object || other.BaseResourceVersion == "" {
-			return other.Object.UID == r.object
-		}
-		order, err := resourceversion.CompareResourceVersion(other.BaseResourceVersion, r.base)
-		return err == nil && order < 0
-	})
+func (r *request) changedBefore(group *quota.Group) error {
+	if group != nil && r.base != "" && slices.ContainsFunc(group.Status.Reservations, r.changes) {
+		return errNotEnded
+	}
+	return nil
+}
+
+// changes says whether a reservation is for an earlier version of the request's object.
+func (r *request) changes(other stowagev1alpha1.Reservation) bool {
+	if other.Object.UID != r.object.UID || other.BaseResourceVersion == "" {
+		return other.Object.UID == r.object.UID
+	}
+	order, err := resourceversion.CompareResourceVersion(other.BaseResourceVersion, r.base)
+	return err == nil && order < 0
 }

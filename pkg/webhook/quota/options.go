@@ -43,6 +43,8 @@ type Owners interface {
 	Living(uid types.UID) []quota.Part
 	// Defaults are what the API server adds to the pods of the namespace's templates.
 	Defaults(namespace string) workload.Defaults
+	// Named returns the object of that kind and name as last seen; nil where none was.
+	Named(kind *workload.Kind, namespace, name string) *workload.Workload
 }
 
 // noOwners has seen nothing.
@@ -51,6 +53,8 @@ type noOwners struct{}
 func (noOwners) Lookup(types.UID) *workload.Workload { return nil }
 func (noOwners) Living(types.UID) []quota.Part       { return nil }
 func (noOwners) Defaults(string) workload.Defaults   { return workload.Defaults{} }
+
+func (noOwners) Named(*workload.Kind, string, string) *workload.Workload { return nil }
 
 func (o Options) withDefaults() Options {
 	if o.Owners == nil {
@@ -95,6 +99,7 @@ func Register(mgr ctrl.Manager, frame *webhook.Frame, opts Options) error {
 		cache:   mgr.GetCache(),
 		live:    mgr.GetAPIReader(),
 	}
+	d.ledger.found = d.found
 	return frame.Mount("quota", map[string]webhook.Decide{
 		install.PathWorkload: decide(d.workload).answered,
 		install.PathScale:    decide(d.scale).answered,

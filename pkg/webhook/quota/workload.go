@@ -25,6 +25,9 @@ func (d *decider) workload(ctx context.Context, req *admission.Request) (*report
 	if err != nil {
 		return nil, err
 	}
+	if err := d.exists(ctx, req, kind, edit.After.GetName()); err != nil {
+		return nil, err
+	}
 	base := ""
 	if edit.Before != nil {
 		base = edit.Before.GetResourceVersion()
