@@ -2,7 +2,7 @@
 //
 // The kinds are data: which object is a workload, where its pod sets stand and what
 // its status says is read by the table of package workload. What is known here by
-// name is a rule of one controller: how many pods a Job still wants (wanted.go), what a
+// name is a rule of one controller: how many pods a Job still wants (workload.go), what a
 // StatefulSet or a DaemonSet adds to its template (pods.go), which revision is made
 // now (replacement.go).
 //
@@ -16,7 +16,8 @@
 // one may have been resized in place, or be of an old revision. Two things only a running
 // pod shows, and they are taken from it ([Maker.Replacement]): all of it where the
 // snapshot does not hold the controller or the revision, and what admission webhooks have
-// put in, which they will put in again.
+// put in, which they will put in again. Amounts are such too, unless the pod may have been
+// resized since (amounts.go).
 //
 // The API server's defaults are code of k8s.io/kubernetes, so the caller hands them in.
 package owner

@@ -53,6 +53,9 @@ func (m *Maker) Replica(w *Workload, set *workload.PodSet, i int) *corev1.Pod {
 		mountClaims(o, pod)
 	case *appsv1.DaemonSet:
 		pod.Spec.Tolerations = workload.DaemonTolerations(&pod.Spec)
+		if node := set.Template.Spec.NodeName; node != "" {
+			bindTo(&pod.Spec, node)
+		}
 	}
 	m.admit(pod)
 	return pod
@@ -89,14 +92,20 @@ func (m *Maker) DaemonPod(set *appsv1.DaemonSet, node string) (*corev1.Pod, erro
 	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("DaemonSet"))}
 	pod.Spec.Tolerations = workload.DaemonTolerations(&pod.Spec)
 	m.admit(pod)
-	if pod.Spec.Affinity == nil {
-		pod.Spec.Affinity = &corev1.Affinity{}
+	bindTo(&pod.Spec, node)
+	return pod, nil
+}
+
+// bindTo lets a daemon's pod onto one node only (ReplaceDaemonSetPodNodeNameNodeAffinity
+// in k8s.io/kubernetes/pkg/controller/daemon/util).
+func bindTo(spec *corev1.PodSpec, node string) {
+	if spec.Affinity == nil {
+		spec.Affinity = &corev1.Affinity{}
 	}
-	pod.Spec.Affinity.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+	spec.Affinity.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
 		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
 			{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}},
 		}}}}}
-	return pod, nil
 }
 
 // runs says why a workload makes no pods: its template is empty.
@@ -168,10 +177,7 @@ func ofUpdateRevision(set *appsv1.StatefulSet, ordinal int) bool {
 	if set.Status.CurrentRevision == set.Status.UpdateRevision {
 		return true
 	}
-	start := 0
-	if set.Spec.Ordinals != nil {
-		start = int(set.Spec.Ordinals.Start)
-	}
+	start, _ := Ordinals(set)
 	strategy := set.Spec.UpdateStrategy
 	if strategy.RollingUpdate != nil {
 		return ordinal >= start+int(ptr.Deref(strategy.RollingUpdate.Partition, 0))

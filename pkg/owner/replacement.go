@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // Replacement is the pod that the controller of a pod would make now in its stead. It has
@@ -43,7 +44,7 @@ func (m *Maker) successor(pod *corev1.Pod) (*corev1.Pod, error) {
 // statefulSuccessor is made of the set's template, or of the revision before, which only
 // the pods that run show.
 func (m *Maker) statefulSuccessor(set *appsv1.StatefulSet, pod *corev1.Pod) *corev1.Pod {
-	ordinal, ok := ordinalOf(pod)
+	ordinal, ok := Ordinal(pod)
 	if !ok || !ofUpdateRevision(set, ordinal) || len(set.Spec.Template.Spec.Containers) == 0 {
 		return copied(pod)
 	}
@@ -56,8 +57,16 @@ func (m *Maker) statefulSuccessor(set *appsv1.StatefulSet, pod *corev1.Pod) *cor
 	return m.remade(made, pod)
 }
 
-// ordinalOf is the number at the end of the name of a StatefulSet's pod.
-func ordinalOf(pod *corev1.Pod) (int, bool) {
+// Ordinals are those of a StatefulSet's pods, from start up to end, which is none of them.
+func Ordinals(set *appsv1.StatefulSet) (start, end int) {
+	if set.Spec.Ordinals != nil {
+		start = int(set.Spec.Ordinals.Start)
+	}
+	return start, start + int(ptr.Deref(set.Spec.Replicas, 1))
+}
+
+// Ordinal is the number at the end of the name of a StatefulSet's pod; false without one.
+func Ordinal(pod *corev1.Pod) (int, bool) {
 	ordinal, err := strconv.Atoi(pod.Name[strings.LastIndexByte(pod.Name, '-')+1:])
 	return ordinal, err == nil
 }
@@ -81,12 +90,13 @@ func (m *Maker) remade(made, pod *corev1.Pod) *corev1.Pod {
 
 // injected adds what admission webhooks, and admission plugins that are not on unless
 // they are asked for, have put into a pod of the same template: they will again. It goes
-// by what cannot change while a pod is there, and so was in it from the first: what the
-// pod has beyond its template. Amounts of the template's own containers are no such thing,
-// since a pod may be resized in place; nor are scheduling gates, which are lifted.
+// by what was in the pod from the first. What cannot change while a pod is there is what
+// the pod has beyond its template; amounts can (amounts.go). Scheduling gates are lifted,
+// and are the template's.
 func (m *Maker) injected(made, pod *corev1.Pod) {
 	made.Labels, made.Annotations = withEntries(pod.Labels, made.Labels), withEntries(pod.Annotations, made.Annotations)
 	to, from := &made.Spec, pod.Spec.DeepCopy()
+	admitAmounts(made, pod)
 	to.InitContainers = withContainers(to.InitContainers, from.InitContainers)
 	to.Containers = withContainers(to.Containers, from.Containers)
 	for _, volume := range from.Volumes {

@@ -120,3 +120,49 @@ func TestLabelKeysAreMerged(t *testing.T) {
 		t.Error("the template has changed")
 	}
 }
+
+// CPU and memory are taken from a running pod only where they are as admission made them;
+// what cannot be resized always is.
+func TestAmountsOfReplacement(t *testing.T) {
+	const gpu = "example.com/gpu"
+	annotated := func(key, value string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) { pod.Annotations = map[string]string{key: value} }
+	}
+	deleted := func(pod *corev1.Pod) { pod.DeletionTimestamp = &metav1.Time{} }
+	for name, tc := range map[string]struct {
+		generation int64
+		gates      int
+		with       func(*corev1.Pod)
+		cpu, gpu   string
+	}{
+		"never changed":                        {generation: 1, cpu: "4", gpu: "2"},
+		"changed since":                        {generation: 2, cpu: "100m", gpu: "2"},
+		"of a server without generations":      {generation: 0, cpu: "100m", gpu: "2"},
+		"its gate was lifted":                  {generation: 2, gates: 1, cpu: "4", gpu: "2"},
+		"its gate was lifted, and changed":     {generation: 3, gates: 1, cpu: "100m", gpu: "2"},
+		"being deleted":                        {generation: 2, with: deleted, cpu: "4", gpu: "2"},
+		"an autoscaler sets them at admission": {generation: 0, with: annotated("vpaUpdates", "Pod resources updated by d"), cpu: "4", gpu: "2"},
+		"an autoscaler resizes, and admits so": {generation: 7, with: annotated("vpaInPlaceUpdated", "true"), cpu: "4", gpu: "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template := build.Pod("ns", "").Request("cpu=100m," + gpu + "=1")
+			for range tc.gates {
+				template.Gate("example.com/gate")
+			}
+			pod := build.Pod("ns", "web-a").Request("cpu=4,"+gpu+"=2").Owner("apps/v1", "ReplicaSet", "web").Node("n0").Obj()
+			pod.Generation = tc.generation
+			if tc.with != nil {
+				tc.with(pod)
+			}
+			made, err := newMaker(build.ReplicaSet("ns", "web", "", 1, template)).Replacement(pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			requests := made.Spec.Containers[0].Resources.Requests
+			gpus := requests[gpu]
+			if got := requests.Cpu().String(); got != tc.cpu || gpus.String() != tc.gpu {
+				t.Errorf("asks for %s cpu and %s gpu, want %s and %s", got, gpus.String(), tc.cpu, tc.gpu)
+			}
+		})
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
@@ -32,8 +33,8 @@ type budget struct {
 	desired, healthy int32
 }
 
-// newBudgets counts the healthy pods of a snapshot.
-func newBudgets(snap *snapshot.Snapshot) *budgets {
+// newBudgets counts the healthy pods of a snapshot; index finds their controllers.
+func newBudgets(snap *snapshot.Snapshot, index *owner.Index) *budgets {
 	b := &budgets{
 		index: snapshot.NewBudgets(snap.PodDisruptionBudgets), known: map[*policyv1.PodDisruptionBudget]*budget{},
 		matching: map[types.UID][]*budget{}, healthy: map[types.UID]bool{}, unfit: map[types.UID]bool{},
@@ -48,7 +49,7 @@ func newBudgets(snap *snapshot.Snapshot) *budgets {
 		}
 		b.set(pod, snapshot.Healthy(pod))
 	}
-	scales := newScales(snap)
+	scales := &scales{index}
 	for budget, pods := range covered {
 		budget.desired = scales.desired(budget.PodDisruptionBudget, pods)
 	}

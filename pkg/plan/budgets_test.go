@@ -11,8 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
+	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // readyPod is a pod of a ReplicaSet, ready so many seconds after it got its node.
@@ -119,12 +121,16 @@ func TestBudgetsCountAsTheDisruptionController(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBudgets(build.Snapshot(append(c.objects, web...)...))
+			b := budgetsOf(build.Snapshot(append(c.objects, web...)...))
 			if diff := cmp.Diff(c.want, counts(b, web[0].(*corev1.Pod))); diff != "" {
 				t.Errorf("healthy/desired (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+func budgetsOf(snap *snapshot.Snapshot) *budgets {
+	return newBudgets(snap, owner.NewIndex(snap, workload.Default()))
 }
 
 func TestSoundAndSettle(t *testing.T) {
@@ -140,7 +146,7 @@ func TestSoundAndSettle(t *testing.T) {
 			t.Errorf("what breaks (-want +got):\n%s", diff)
 		}
 	}
-	b := newBudgets(snap)
+	b := budgetsOf(snap)
 	first, second, third, fourth := leaves("web-0"), leaves("web-1"), leaves("web-2"), leaves("web-3")
 	idle := leaves("lame")
 	sound(b, nil)

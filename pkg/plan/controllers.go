@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -75,29 +76,18 @@ func newControllers(snap *snapshot.Snapshot, index *owner.Index, undo *undo) *co
 	return c
 }
 
-// ordinals are those of a set's pods, from start up to end, which is none of them.
-func ordinals(set *appsv1.StatefulSet) (start, end int) {
-	if set.Spec.Ordinals != nil {
-		start = int(set.Spec.Ordinals.Start)
-	}
-	return start, start + int(ptr.Deref(set.Spec.Replicas, 1))
-}
-
-// ordinal is the number at the end of the name of a StatefulSet's pod; of all others 0.
+// ordinal is the ordinal of a StatefulSet's pod; of all others 0.
 func ordinal(pod *corev1.Pod) int {
 	if owner.Of(pod).Kind != "StatefulSet" {
 		return 0
 	}
-	number, err := strconv.Atoi(pod.Name[strings.LastIndex(pod.Name, "-")+1:])
-	if err != nil {
-		return 0
-	}
+	number, _ := owner.Ordinal(pod)
 	return number
 }
 
 // first is the lowest ordinal without a ready pod; the end of all when there is none.
 func (o *ordered) first() int {
-	first, end := ordinals(o.set)
+	first, end := owner.Ordinals(o.set)
 	for first < end && o.ready[first] {
 		first++
 	}
@@ -106,7 +96,7 @@ func (o *ordered) first() int {
 
 // missing says whether the set is to make a pod of the ordinal, and never has.
 func (o *ordered) missing(ordinal int) bool {
-	_, end := ordinals(o.set)
+	_, end := owner.Ordinals(o.set)
 	return ordinal < end && !o.made[ordinal]
 }
 
@@ -253,7 +243,7 @@ func (c *controllers) replaces(pod *corev1.Pod, node *corev1.Node) (replaces, su
 func (c *controllers) wants(pod *corev1.Pod, object any) bool {
 	switch o := object.(type) {
 	case *appsv1.StatefulSet:
-		start, end := ordinals(o)
+		start, end := owner.Ordinals(o)
 		return ordinal(pod) >= start && ordinal(pod) < end
 	case *batchv1.Job:
 		if indexFails(o, pod) {
@@ -262,6 +252,35 @@ func (c *controllers) wants(pod *corev1.Pod, object any) bool {
 	}
 	w, ok := c.owners.Of(pod)
 	return ok && c.active[owner.Of(pod)] < w.Wanted
+}
+
+// jobBackoff is how long a Job pauses after the first pod that fails
+// (DefaultJobPodFailureBackOff in k8s.io/kubernetes/pkg/controller/job).
+const jobBackoff = 10 * time.Second
+
+// pause is how long after a pod's eviction its controller makes another, at most, and
+// whether it waits for anything. Those of StatefulSets and DaemonSets wait until the pod
+// is gone, which takes its grace period; a Job's does so only where it is told to, and
+// pauses after a failure.
+func (c *controllers) pause(pod *corev1.Pod) (pause time.Duration, waits bool) {
+	grace := time.Duration(ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
+	switch owner.Of(pod).Kind {
+	case "StatefulSet", "DaemonSet":
+		return grace, true
+	case "Job":
+		job, ok := c.owners.Controller(pod).(*batchv1.Job)
+		if !ok {
+			return 0, true
+		}
+		if ptr.Deref(job.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed {
+			pause += grace
+		}
+		if onDisruption(job) != batchv1.PodFailurePolicyActionIgnore {
+			pause += jobBackoff
+		}
+		return pause, true
+	}
+	return 0, false
 }
 
 // create counts the replacement among its controller's pods, and says whether it is made

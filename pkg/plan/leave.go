@@ -87,25 +87,11 @@ func (p *Planner) replace(now point, left []*move) (prompt, late []*corev1.Pod, 
 		if !made {
 			continue
 		}
-		switch owner.Of(m.pod).Kind {
-		case "StatefulSet", "DaemonSet", "Job":
+		if _, waits := p.controllers.pause(m.pod); waits {
 			late = append(late, m.replacement)
-		default:
+		} else {
 			prompt = append(prompt, m.replacement)
 		}
 	}
 	return prompt, late, nil
-}
-
-// replacement is a pod like one that runs, without a node: enough to try where it could
-// be. It has the name of the other, by which the plan speaks of it. What a controller
-// makes in place of one that leaves is owner's to say (Maker.Replacement).
-func (p *Planner) replacement(pod *corev1.Pod) *corev1.Pod {
-	made := pod.DeepCopy()
-	made.UID += "/replacement"
-	made.CreationTimestamp = p.snap.Now()
-	made.DeletionTimestamp, made.DeletionGracePeriodSeconds = nil, nil
-	made.Spec.NodeName = ""
-	made.Status = corev1.PodStatus{Phase: corev1.PodPending}
-	return made
 }

@@ -8,17 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/stowage-dev/stowage/pkg/owner"
-	"github.com/stowage-dev/stowage/pkg/snapshot"
-	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // scales knows how many pods the controllers want that the disruption controller
 // asks (its finders): those whose kind has a scale.
 type scales struct{ index *owner.Index }
-
-func newScales(snap *snapshot.Snapshot) *scales {
-	return &scales{owner.NewIndex(snap, workload.Default())}
-}
 
 // finder is what the disruption controller asks about a pod: its controller, or the
 // Deployment of that. The zero Ref for a pod without a controller.

@@ -60,14 +60,16 @@ func (p *Planner) stranded(ctx context.Context, nodes []report.TaintedNode, tain
 	reasons := map[string]string{}
 	var stranded []report.StrandedPod
 	for _, pod := range p.outlawed(nodes, taints) {
-		replacement := p.replacement(pod)
+		replacement, err := p.explainer.Owners().Replacement(pod)
+		if err != nil {
+			return nil, err
+		}
 		key := alike.Key(replacement)
 		if related(pod) {
 			key += "/" + pod.Spec.NodeName
 		}
 		reason, tried := reasons[key]
 		if !tried {
-			var err error
 			if reason, err = p.whyNowhere(ctx, pod, replacement); err != nil {
 				return nil, err
 			}
@@ -142,7 +144,10 @@ func (p *Planner) whyNowhere(ctx context.Context, pod, replacement *corev1.Pod) 
 // go before and after, if PreferNoSchedule changes: it keeps no pod off a node, but
 // lowers the node's score. The engine is in the state before the change.
 func (p *Planner) shifts(ctx context.Context, nodes []report.TaintedNode) ([]report.ScoreShift, error) {
-	next := p.nextReplicas(nodes)
+	next, err := p.nextReplicas(nodes)
+	if err != nil {
+		return nil, err
+	}
 	before, err := p.tryEach(ctx, next)
 	if err != nil {
 		return nil, err
@@ -169,7 +174,7 @@ func (p *Planner) shifts(ctx context.Context, nodes []report.TaintedNode) ([]rep
 // nextReplicas makes one more pod of each workload with pods on nodes whose
 // PreferNoSchedule taints change, by namespace and name. Those with claims are left
 // out, as the next pod would have claims of its own.
-func (p *Planner) nextReplicas(nodes []report.TaintedNode) []*corev1.Pod {
+func (p *Planner) nextReplicas(nodes []report.TaintedNode) ([]*corev1.Pod, error) {
 	preferred := map[string]bool{}
 	for _, n := range nodes {
 		preferred[n.Name] = !taint.Same(preferNoSchedule(n.Before), preferNoSchedule(n.After))
@@ -183,9 +188,13 @@ func (p *Planner) nextReplicas(nodes []report.TaintedNode) []*corev1.Pod {
 	}
 	var next []*corev1.Pod
 	for _, key := range slices.SortedFunc(maps.Keys(sample), workloadKey.compare) {
-		next = append(next, p.replacement(sample[key]))
+		replica, err := p.explainer.Owners().Replacement(sample[key])
+		if err != nil {
+			return nil, err
+		}
+		next = append(next, replica)
 	}
-	return next
+	return next, nil
 }
 
 func preferNoSchedule(taints []corev1.Taint) []corev1.Taint {

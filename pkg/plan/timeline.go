@@ -5,9 +5,7 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/stowage-dev/stowage/pkg/owner"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -88,7 +86,8 @@ func (t *timeline) readyAt(a *arrival) time.Duration {
 	}
 	at := a.at
 	if m := t.replaced[a.pod.UID]; m != nil && m.wave == a.wave {
-		at = max(at, m.at+untilReplaced(m.pod))
+		pause, _ := t.controllers.pause(m.pod)
+		at = max(at, m.at+pause)
 	}
 	controller := owner.Of(a.pod)
 	_, ordered := t.controllers.ordered[controller]
@@ -98,16 +97,4 @@ func (t *timeline) readyAt(a *arrival) time.Duration {
 	at += t.workloads.of(a.pod).startTime()
 	t.started[controller] = at
 	return at
-}
-
-// untilReplaced is how long after its eviction a pod is replaced: the controllers of
-// StatefulSets and DaemonSets wait until it is gone, which takes at most its grace
-// period.
-func untilReplaced(pod *corev1.Pod) time.Duration {
-	switch owner.Of(pod).Kind {
-	case "StatefulSet", "DaemonSet":
-		grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
-		return time.Duration(grace) * time.Second
-	}
-	return 0
 }

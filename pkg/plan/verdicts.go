@@ -22,7 +22,7 @@ type verdicts struct {
 
 // verdicts follows the moves and the arrivals from the snapshot on.
 func (p *Planner) verdicts() verdicts {
-	known, budgets := p.workloads(), newBudgets(p.snap)
+	known, budgets := p.workloads(), newBudgets(p.snap, p.owners)
 	steps := p.timeline(known)
 	outcomes, violated := budgets.verdicts(p.moves, steps)
 	worst := func(pod *corev1.Pod) (worst report.BudgetVerdict) {

@@ -38,7 +38,8 @@ func (c course) leave(name string, wave int, at int64) *move {
 		}
 	}
 	m := c.move(pod, point{wave, time.Duration(at) * time.Second}, taint.Eviction{Evicted: true}, nil)
-	m.replacement = c.replacement(pod)
+	m.replacement = pod.DeepCopy()
+	m.replacement.UID += "/replacement"
 	m.replacement.Name = "new-" + pod.Name
 	c.moves = append(c.moves, m)
 	c.replaced[m.replacement.UID] = m

@@ -151,7 +151,7 @@ func (p *Planner) shrink(ctx context.Context, number int, wave []*tainted) ([]*t
 
 // count begins to count the budgets, from what was before the change.
 func (p *Planner) count() {
-	p.budgets = newBudgets(p.snap)
+	p.budgets = newBudgets(p.snap, p.owners)
 	p.advance(waypoint{})
 }
 
