@@ -48,6 +48,8 @@ func TestParseTargets(t *testing.T) {
 		{args: []string{"ro/web", "rollouts.v1alpha1.argoproj.io/web", "pytorchjob/a", "lws/b", "jobsets.jobset.x-k8s.io/c"},
 			want: []string{"rollouts.argoproj.io/web", "rollouts.argoproj.io/web", "pytorchjobs.kubeflow.org/a", "leaderworkersets.leaderworkerset.x-k8s.io/b", "jobsets.jobset.x-k8s.io/c"}},
 		{args: []string{"deploymnet/web"}, err: `"deploymnet/web": unknown resource type "deploymnet", expected one of cloneset, cronjob, daemonset, deployment, jaxjob, job, jobset, leaderworkerset, mpijob, notebook, paddlejob, pod, pytorchjob, raycluster, rayjob, rayservice, replicaset, replicationcontroller, rollout, sparkapplication, statefulset, tfjob, trainjob, xgboostjob; did you mean "deployment"?`},
+		{args: []string{"/x"}, err: `arguments in resource/name form must have a single resource and name, not "/x"`},
+		{args: []string{"q/x"}, err: `"q/x": unknown resource type "q", expected one of cloneset, cronjob, daemonset, deployment, jaxjob, job, jobset, leaderworkerset, mpijob, notebook, paddlejob, pod, pytorchjob, raycluster, rayjob, rayservice, replicaset, replicationcontroller, rollout, sparkapplication, statefulset, tfjob, trainjob, xgboostjob`},
 		{args: []string{"pod/"}, err: `arguments in resource/name form must have a single resource and name, not "pod/"`},
 		{args: []string{"pod/a/b"}, err: `arguments in resource/name form must have a single resource and name, not "pod/a/b"`},
 		{args: []string{"pod", "pod/a"}, err: `there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'pod/NAME' instead of 'pod NAME' or 'NAME')`},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,25 +54,32 @@ func (r ManifestReader) Read(env Env) ([]Manifest, error) {
 	}
 	var manifests []Manifest
 	for _, info := range infos {
-		content, ok := info.Object.(*unstructured.Unstructured)
-		if !ok {
-			return nil, fmt.Errorf("%s: expected a Kubernetes object, found %T", info.Source, info.Object)
+		contents, err := flatten("", info.Object)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", info.Source, err)
 		}
-		name := fmt.Sprintf("%s: %s %q", info.Source, content.GetKind(), content.GetName())
-		manifest, err := r.typed(content)
-		switch {
-		case errors.Is(err, errIgnored) && r.Stranger != nil && r.Stranger(content):
-			content.SetNamespace(cmp.Or(content.GetNamespace(), r.Namespace, corev1.NamespaceDefault))
-		case errors.Is(err, errIgnored):
-			name = fmt.Sprintf("%s: %s %q", info.Source, content.GroupVersionKind().GroupKind(), content.GetName())
-			Warn(env.ErrOut, []string{fmt.Sprintf("%s is ignored: %s", name, r.Ignored)})
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("%s: %w", name, err)
+		for _, content := range contents {
+			name := fmt.Sprintf("%s: %s %q", info.Source, content.GetKind(), objectName(content))
+			manifest, err := r.typed(content)
+			switch {
+			case errors.Is(err, errIgnored) && r.Stranger != nil && r.Stranger(content):
+				content.SetNamespace(cmp.Or(content.GetNamespace(), r.Namespace, corev1.NamespaceDefault))
+			case errors.Is(err, errIgnored):
+				name = fmt.Sprintf("%s: %s %q", info.Source, content.GroupVersionKind().GroupKind(), objectName(content))
+				Warn(env.ErrOut, []string{fmt.Sprintf("%s is ignored: %s", name, r.Ignored)})
+				continue
+			case err != nil:
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			manifests = append(manifests, manifest)
 		}
-		manifests = append(manifests, manifest)
 	}
 	return manifests, nil
+}
+
+// objectName is an object's name, or what its name will begin with.
+func objectName(object snapshot.Object) string {
+	return cmp.Or(object.GetName(), object.GetGenerateName())
 }
 
 // decode reads the files without a look at what they hold.
@@ -85,7 +93,30 @@ func (r ManifestReader) decode(env Env) ([]*resource.Info, error) {
 	if len(files.Filenames) > 0 || files.Kustomize != "" {
 		builder = builder.FilenameParam(false, &files)
 	}
-	return builder.Flatten().Do().Infos()
+	return builder.Do().Infos()
+}
+
+// flatten is an object, or all those of a list and of the lists in it. path leads to it in
+// the document.
+func flatten(path string, object runtime.Object) ([]*unstructured.Unstructured, error) {
+	content, ok := object.(runtime.Unstructured)
+	switch {
+	case !ok || object.GetObjectKind().GroupVersionKind().Kind == "":
+		return nil, fmt.Errorf("%sexpected an object of a kind, found none", path)
+	case !content.IsList():
+		return []*unstructured.Unstructured{{Object: content.UnstructuredContent()}}, nil
+	}
+	items, _ := content.UnstructuredContent()["items"].([]any)
+	var contents []*unstructured.Unstructured
+	for i, item := range items {
+		fields, _ := item.(map[string]any)
+		further, err := flatten(fmt.Sprintf("%sitems[%d]: ", path, i), &unstructured.Unstructured{Object: fields})
+		if err != nil {
+			return nil, err
+		}
+		contents = append(contents, further...)
+	}
+	return contents, nil
 }
 
 // errIgnored is of an object of a kind that is not read.
@@ -114,7 +145,7 @@ func (r ManifestReader) typed(content *unstructured.Unstructured) (Manifest, err
 	if known && kind.Typed() && kind.GroupVersionKind == gvk {
 		manifest.Object = kind.New()
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(content.Object, manifest.Object, true); err != nil {
-			return manifest, err
+			return manifest, cmp.Or(snapshot.FieldError(content.Object, reflect.TypeOf(manifest.Object)), err)
 		}
 	}
 	if namespaced && content.GetNamespace() == "" {

@@ -70,6 +70,9 @@ func TestReadManifests(t *testing.T) {
 		"deeper/b.yaml":  widgetText + "---\n" + podText,
 		"deeper/b2.yaml": "",
 	})
+	nested := files(t, map[string]string{"lists.json": `{"apiVersion": "v1", "kind": "List", "items": [
+		{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "listed"}}]},
+		{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}]}`})
 	const (
 		pod     = "*v1.Pod nlp/p Pod"
 		listed  = "*v1.Pod nlp/listed Pod"
@@ -83,6 +86,7 @@ func TestReadManifests(t *testing.T) {
 	}{
 		"several documents": {resource.FilenameOptions{Filenames: []string{filepath.Join(folder, "a.yaml")}}, []string{pod, rollout, claim}, ""},
 		"a list in JSON":    {resource.FilenameOptions{Filenames: []string{filepath.Join(folder, "list.json")}}, []string{listed}, ""},
+		"lists in a list":   {resource.FilenameOptions{Filenames: []string{filepath.Join(nested, "lists.json")}}, []string{listed, pod}, ""},
 		"a folder":          {resource.FilenameOptions{Filenames: []string{folder}}, []string{pod, rollout, claim, listed}, ""},
 		"a folder and those below": {resource.FilenameOptions{Filenames: []string{folder}, Recursive: true}, []string{pod, rollout, claim, pod, listed},
 			"Warning: " + folder + "/deeper/b.yaml: Widget.example.com \"w\" is ignored: not wanted\n"},
@@ -123,11 +127,15 @@ func TestReadManifestsVersions(t *testing.T) {
 // TestReadManifestsRefuses names the file and the object of each mistake.
 func TestReadManifestsRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		podText + "---\n" + "apiVersion: v1\nkind: Pod\nmetadata: {name: q}\nspec: {nodeSelectors: {}}\n": `FILE: Pod "q": strict decoding error: unknown field "spec.nodeSelectors"`,
-		"apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: d}\n":                               `FILE: Deployment "d": apiVersion "apps/v1beta1", expected "apps/v1"`,
-		"apiVersion: argoproj.io/v1\nkind: Rollout\nmetadata: {name: r}\n":                                `FILE: Rollout "r": apiVersion "argoproj.io/v1", expected "argoproj.io/v1alpha1"`,
-		"apiVersion: v1\nmetadata: {name: d}\n":                                                           `unable to decode "FILE": Object 'Kind' is missing in '{"apiVersion":"v1","metadata":{"name":"d"}}'`,
-		podText + "---\na: b: c\n":                                                                        `error parsing FILE: error converting YAML to JSON: yaml: mapping values are not allowed in this context`,
+		podText + "---\n" + "apiVersion: v1\nkind: Pod\nmetadata: {name: q}\nspec: {nodeSelectors: {}}\n":     `FILE: Pod "q": strict decoding error: unknown field "spec.nodeSelectors"`,
+		"apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: d}\n":                                   `FILE: Deployment "d": apiVersion "apps/v1beta1", expected "apps/v1"`,
+		"apiVersion: argoproj.io/v1\nkind: Rollout\nmetadata: {name: r}\n":                                    `FILE: Rollout "r": apiVersion "argoproj.io/v1", expected "argoproj.io/v1alpha1"`,
+		"apiVersion: v1\nmetadata: {name: d}\n":                                                               `unable to decode "FILE": Object 'Kind' is missing in '{"apiVersion":"v1","metadata":{"name":"d"}}'`,
+		"apiVersion: v1\nkind: List\nitems: [null]\n":                                                         `FILE: items[0]: expected an object of a kind, found none`,
+		"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: [{metadata: {name: x}}]}]\n": `FILE: items[0]: items[0]: expected an object of a kind, found none`,
+		podText + "spec: {containers: [{name: c, resources: {requests: {cpu: 1core}}}]}\n":                    `FILE: Pod "p": spec.containers["c"].resources.requests.cpu: expected a quantity, such as 2, 500m or 4Gi, found "1core"`,
+		podText + "spec: {containers: {name: c}}\n":                                                           `FILE: Pod "p": spec.containers: expected a list, found object`,
+		podText + "---\na: b: c\n":                                                                            `error parsing FILE: error converting YAML to JSON: yaml: mapping values are not allowed in this context`,
 	} {
 		file := filepath.Join(files(t, map[string]string{"f.yaml": text}), "f.yaml")
 		_, _, err := read(resource.FilenameOptions{Filenames: []string{file}}, "")

@@ -67,11 +67,11 @@ func parseSlashed(kinds *workload.Kinds, args []string) ([]Target, error) {
 	for _, arg := range args {
 		resource, name, _ := strings.Cut(arg, "/")
 		kind, ok := types[strings.ToLower(resource)]
-		if !ok {
+		if !ok && resource != "" {
 			return nil, fmt.Errorf("%q: unknown resource type %q, expected one of %s%s",
 				arg, resource, strings.ToLower(strings.Join(kinds.Names(), ", ")), nearest.DidYouMean(resource, typeNames(types)))
 		}
-		if name == "" || strings.Contains(name, "/") {
+		if resource == "" || name == "" || strings.Contains(name, "/") {
 			return nil, fmt.Errorf("arguments in resource/name form must have a single resource and name, not %q", arg)
 		}
 		targets = append(targets, named(kind, []string{name})...)

@@ -3,15 +3,16 @@ package nearest
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/agnivade/levenshtein"
 )
 
 // Of returns the candidate with the smallest edit distance to name, the first of
-// equal ones; empty when none is near enough to be a slip of the hand (a third of
-// the name's length, and at least two edits).
+// equal ones; empty when none is near enough to be a slip of the hand: a third of
+// the name's length, or two edits, after which something of the name is left.
 func Of(name string, candidates []string) string {
-	best, limit := "", max(2, len(name)/3)+1
+	best, limit := "", min(max(2, len(name)/3)+1, utf8.RuneCountInString(name))
 	for _, candidate := range candidates {
 		if distance := levenshtein.ComputeDistance(name, candidate); distance < limit {
 			best, limit = candidate, distance

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kjson "sigs.k8s.io/json"
 )
@@ -43,6 +44,20 @@ func decode(k Kind, data []byte) (Object, error) {
 	return o, nil
 }
 
+// FieldError names the first field of an object's content, or of a part of it, that does
+// not decode into t, and says why; nil where all do.
+func FieldError(content map[string]any, t reflect.Type) error {
+	data, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	path, err := locate(data, t)
+	if err == nil {
+		return nil
+	}
+	return fieldError(path, err)
+}
+
 // locate finds the first field of data that does not decode into t, and why.
 func locate(data []byte, t reflect.Type) (path string, err error) {
 	err = kjson.UnmarshalCaseSensitivePreserveInts(data, reflect.New(t).Interface())
@@ -51,6 +66,9 @@ func locate(data []byte, t reflect.Type) (path string, err error) {
 	}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	if t == reflect.TypeFor[resource.Quantity]() {
+		return "", fmt.Errorf("expected a quantity, such as 2, 500m or 4Gi, found %s", data)
 	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return "", err
@@ -93,7 +111,7 @@ func parts(data []byte, t reflect.Type) []part {
 			return nil
 		}
 		for i, raw := range elements {
-			found = append(found, part{fmt.Sprintf("[%d]", i), raw, t.Elem()})
+			found = append(found, part{elementKey(i, raw), raw, t.Elem()})
 		}
 	case reflect.Map:
 		var entries map[string]json.RawMessage
@@ -114,6 +132,17 @@ func mapKey(key string) string {
 		return key
 	}
 	return fmt.Sprintf("[%q]", key)
+}
+
+// elementKey is the index of a list's element, or its name where it has one.
+func elementKey(i int, data []byte) string {
+	var named struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(data, &named) != nil || named.Name == "" {
+		return fmt.Sprintf("[%d]", i)
+	}
+	return fmt.Sprintf("[%q]", named.Name)
 }
 
 func joinPath(a, b string) string {

@@ -1,12 +1,16 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // template is the set's pod template, with what the controller adds to it, and the path
@@ -52,7 +56,7 @@ func (p *PodSetPaths) declared(root place) (template *corev1.PodTemplateSpec, pa
 		}
 		template = &corev1.PodTemplateSpec{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, template); err != nil {
-			return nil, "", root.errorf(path, "expected a pod template: %v", err)
+			return nil, "", root.errorf(path, "expected a pod template: %v", reason[corev1.PodTemplateSpec](fields, err))
 		}
 		if where := negative(&template.Spec); where != "" {
 			return nil, "", root.errorf(path, "%s is negative: expected 0 or more", where)
@@ -70,7 +74,7 @@ func (p *PodSetPaths) templateOf(root place) (*corev1.PodTemplateSpec, error) {
 	}
 	container := corev1.Container{Name: p.Name}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &container.Resources); err != nil {
-		return nil, root.errorf(p.Resources, "expected resources: %v", err)
+		return nil, root.errorf(p.Resources, "expected resources: %v", reason[corev1.ResourceRequirements](fields, err))
 	}
 	spec := corev1.PodSpec{Containers: []corev1.Container{container}}
 	if where := negative(&spec); where != "" {
@@ -113,7 +117,7 @@ func (c *Container) addTo(spec *corev1.PodSpec, root scope) error {
 		if fields != nil {
 			added.Resources = corev1.ResourceRequirements{}
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &added.Resources); err != nil {
-				return root.errorf(c.Resources, "expected resources: %v", err)
+				return root.errorf(c.Resources, "expected resources: %v", reason[corev1.ResourceRequirements](fields, err))
 			}
 		}
 	}
@@ -145,4 +149,10 @@ func negative(spec *corev1.PodSpec) string {
 		}
 	}
 	return ""
+}
+
+// reason is why fields are no T, by the first field that is not one's; err where that does
+// not show.
+func reason[T any](fields map[string]any, err error) error {
+	return cmp.Or(snapshot.FieldError(fields, reflect.TypeFor[T]()), err)
 }
