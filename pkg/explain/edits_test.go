@@ -1,10 +1,12 @@
 package explain_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
@@ -187,5 +189,58 @@ func TestEditsOfAPlannedWorkload(t *testing.T) {
 	}
 	if _, edits, err := e.Edits(&item, "Uncordon:n"); err != nil || len(edits) != 1 {
 		t.Errorf("edits %v, error %v, want one edit", edits, err)
+	}
+}
+
+// TestChangesApplyToWhatWasGiven: the changes of a remedy for a pod or a workload of -f are
+// of that object, as it was given, without what admission adds.
+func TestChangesApplyToWhatWasGiven(t *testing.T) {
+	for name, tc := range remedyCases() {
+		deployment := build.Deployment("a", "given", 1, build.Pod("a", ""))
+		deployment.Spec.Template.Spec, deployment.Spec.Template.Labels = tc.pod.Spec, tc.pod.Labels
+		given := tc.pod.DeepCopy()
+		given.Name = "given"
+		for object, manifest := range map[string]snapshot.Object{"Deployment/a/given": deployment, "Pod/a/given": given} {
+			t.Run(name+"/"+object, func(t *testing.T) {
+				item := wouldFit(t, manifest, tc.objects...)
+				for _, remedy := range item.Remedies {
+					applyChanges(t, manifest, object, remedy)
+				}
+			})
+		}
+	}
+}
+
+// applyChanges applies those changes of a remedy that are of pods and workloads.
+func applyChanges(t *testing.T, manifest snapshot.Object, object string, remedy report.Remedy) {
+	t.Helper()
+	var ops []map[string]any
+	for _, change := range remedy.Changes {
+		if change.Op != report.OpAdd && change.Op != report.OpReplace && change.Op != report.OpRemove || !strings.HasSuffix(change.Object, "/given") {
+			continue
+		}
+		if change.Object != object {
+			t.Errorf("%s changes %s, want %s", remedy.ID, change.Object, object)
+		}
+		op := map[string]any{"op": change.Op, "path": change.Path}
+		if change.Value != "" {
+			op["value"] = json.RawMessage(change.Value)
+		}
+		ops = append(ops, op)
+	}
+	text, err := json.Marshal(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := jsonpatch.DecodePatch(text)
+	if err == nil {
+		_, err = patch.Apply(document)
+	}
+	if err != nil {
+		t.Errorf("%s: %v: %s", remedy.ID, err, text)
 	}
 }

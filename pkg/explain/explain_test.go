@@ -283,7 +283,7 @@ func TestCommandsForTemplates(t *testing.T) {
 			asksNothing, func(p *corev1.Pod) {
 				p.Spec.Containers[0].Resources.Requests = build.Resources("cpu=5,memory=9Gi")
 			},
-			`kubectl -n a patch deployment web --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/resources/requests","value":{"cpu":"4","memory":"8Gi"}}]'`,
+			`kubectl -n a patch deployment web --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/resources","value":{"requests":{"cpu":"4","memory":"8Gi"}}}]'`,
 		},
 		"an injected first container": {
 			asking, func(p *corev1.Pod) {

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ func (w *world) remedy(pod *corev1.Pod, from *planned, c candidate, fits []strin
 		}
 	}
 	if c.changesPod() {
-		edits = append(changes(podObject(pod), "/spec", c.ops(&pod.Spec)), edits...)
+		edits = append(specChanges(pod, from, c), edits...)
 		commands = append(commands, w.patchCommand(pod, from, c))
 	}
 	return report.Remedy{
@@ -42,6 +43,19 @@ func (w *world) remedy(pod *corev1.Pod, from *planned, c candidate, fits []strin
 		Fits:        fits,
 		Verified:    true,
 	}
+}
+
+// specChanges are a candidate's changes of a pod: of the object that was given, which is
+// the workload of -f where its template has a place for all of them.
+func specChanges(pod *corev1.Pod, from *planned, c candidate) []report.Change {
+	ops := c.ops(&pod.Spec)
+	if from != nil {
+		if carried, ok := carriedOver(pod, &from.set.Template.Spec, ops); ok {
+			ref := from.Ref()
+			return changes(fmt.Sprintf("%s/%s/%s", ref.Kind, ref.Namespace, ref.Name), from.specPath(), carried)
+		}
+	}
+	return changes(podObject(pod), "/spec", ops)
 }
 
 // patchCommand is the kubectl command that changes the pod where it comes from:

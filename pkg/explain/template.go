@@ -93,7 +93,7 @@ func inTemplate(pod, template *corev1.PodSpec, o op) (op, *corev1.ResourceRequir
 }
 
 // intoResources fits an operation on ".../resources/requests/NAME" (or limits) to
-// resources that may lack the map: the first one makes it, the next ones add to
+// resources that may lack the map, or all: the first one makes it, the next ones add to
 // the same value. False when the operation needs no place of its own.
 func intoResources(o op, resources *corev1.ResourceRequirements, made map[string]map[string]any) (op, bool) {
 	at := strings.LastIndexByte(o.Path, '/')
@@ -110,7 +110,17 @@ func intoResources(o op, resources *corev1.ResourceRequirements, made map[string
 		return op{}, false
 	}
 	made[list] = map[string]any{name: o.Value}
-	return op{Op: report.OpAdd, Path: list, Value: made[list]}, true
+	if len(resources.Requests)+len(resources.Limits)+len(resources.Claims) > 0 {
+		return op{Op: report.OpAdd, Path: list, Value: made[list]}, true
+	}
+	at = strings.LastIndexByte(list, '/')
+	all, field := list[:at], list[at+1:]
+	if values, ok := made[all]; ok {
+		values[field] = made[list]
+		return op{}, false
+	}
+	made[all] = map[string]any{field: made[list]}
+	return op{Op: report.OpAdd, Path: all, Value: made[all]}, true
 }
 
 // planned is a set of pods of a workload of -f.

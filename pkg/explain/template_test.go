@@ -47,8 +47,14 @@ func TestTemplateOps(t *testing.T) {
 		},
 		"requests that admission gave are made in one": {
 			corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu=3,memory=2Gi")}},
-			corev1.PodSpec{Containers: []corev1.Container{{Name: "a"}}},
+			corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Resources: corev1.ResourceRequirements{Limits: build.Resources("cpu=3")}}}},
 			[]op{setCPU, setMemory}, `[{"op":"add","path":"/containers/0/resources/requests","value":{"cpu":"2","memory":"1Gi"}}]`,
+		},
+		"resources that admission gave are made in one": {
+			corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu=3,memory=2Gi")}},
+			corev1.PodSpec{Containers: []corev1.Container{{Name: "a"}}},
+			[]op{setCPU, {Op: report.OpAdd, Path: "/containers/0/resources/limits/cpu", Value: "2"}, setMemory},
+			`[{"op":"add","path":"/containers/0/resources","value":{"limits":{"cpu":"2"},"requests":{"cpu":"2","memory":"1Gi"}}}]`,
 		},
 		"the first toleration makes the list": {
 			corev1.PodSpec{Tolerations: []corev1.Toleration{{Key: "by admission"}}}, corev1.PodSpec{},

@@ -1,9 +1,11 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,34 +31,44 @@ func (e *Explainer) WouldFit(ctx context.Context, object runtime.Object, namespa
 	if err != nil {
 		return report.PendingItem{}, err
 	}
-	if reason := elsewhere(w); reason != "" {
+	if reason := unknown(w); reason != "" {
 		return e.unknownPods(w, reason), nil
 	}
 	simulation := simulate.New(e.engine)
 	defer simulation.Undo()
-	var fits []fit
-	var item *report.PendingItem
+	fits := make([]fit, len(w.Sets))
 	for i := range w.Sets {
-		f, err := e.place(ctx, simulation, planned{w, &w.Sets[i]})
-		if err != nil {
+		if fits[i], err = e.place(ctx, simulation, planned{w, &w.Sets[i]}); err != nil {
 			return report.PendingItem{}, err
 		}
-		fits = append(fits, f)
-		if item == nil && f.refused != nil {
-			if item, err = e.named(ctx, f.of, f.refused); err != nil {
-				return *item, err
-			}
+	}
+	item := e.noPods(w)
+	if asked := askedAbout(fits); asked != nil {
+		pod := asked.refused
+		if pod == nil { // All fit: the answer is where the first one may go.
+			pod = asked.pod
+			simulation.UndoTo(asked.withClaims)
+		}
+		if item, err = e.named(ctx, asked.of, pod); err != nil {
+			return item, err
 		}
 	}
-	if item == nil { // All fit: the answer is where the first one may go.
-		first := fits[0]
-		simulation.UndoTo(first.withClaims)
-		if item, err = e.named(ctx, first.of, first.pod); err != nil {
-			return *item, err
+	count(&item, fits)
+	return item, nil
+}
+
+// askedAbout is the first set of which a pod has no place, or else the first one with pods;
+// nil without pods.
+func askedAbout(fits []fit) *fit {
+	for _, found := range []func(fit) bool{
+		func(f fit) bool { return f.refused != nil },
+		func(f fit) bool { return f.pod != nil },
+	} {
+		if i := slices.IndexFunc(fits, found); i >= 0 {
+			return &fits[i]
 		}
 	}
-	count(item, fits)
-	return *item, nil
+	return nil
 }
 
 // fit says how many pods of a set fit.
@@ -123,10 +135,14 @@ func (e *Explainer) placeDaemons(ctx context.Context, simulation *simulate.Simul
 	if err != nil {
 		return fit{}, err
 	}
-	f := fit{of: p, pod: pod, fitting: int32(len(verdict.Fitting())), withClaims: simulation.Mark()}
+	f := fit{of: p, pod: pod, withClaims: simulation.Mark()}
+	fitting := verdict.Fitting()
 	for node := range e.engine.Nodes() {
 		if workload.Eligible(p.set.Template, node.Node) {
 			f.replicas++
+			if slices.Contains(fitting, node.Node.Name) {
+				f.fitting++
+			}
 		}
 	}
 	if f.fitting < f.replicas {
@@ -136,7 +152,7 @@ func (e *Explainer) placeDaemons(ctx context.Context, simulation *simulate.Simul
 }
 
 // named is the answer for one pod, in the name of the workload.
-func (e *Explainer) named(ctx context.Context, p planned, pod *corev1.Pod) (*report.PendingItem, error) {
+func (e *Explainer) named(ctx context.Context, p planned, pod *corev1.Pod) (report.PendingItem, error) {
 	item, err := e.pod(ctx, pod, &p, true)
 	of := itemKey(&item)
 	p.name(&item)
@@ -146,7 +162,7 @@ func (e *Explainer) named(ctx context.Context, p planned, pod *corev1.Pod) (*rep
 		}
 	}
 	item.Agrees, item.Disagreement = report.AgreesUnknown, "it is not in the cluster"
-	return &item, err
+	return item, err
 }
 
 // name gives an item the name of the workload.
@@ -174,12 +190,14 @@ func (e *Explainer) readPlanned(object runtime.Object, namespace string) (*owner
 			return nil, fmt.Errorf("%s %q: the pod spec has no containers", w.Kind.Kind, w.Object.GetName())
 		}
 	}
-	if w.Object.GetNamespace() == "" {
-		w.Object = w.Object.DeepCopyObject().(snapshot.Object)
-		w.Object.SetNamespace(namespace)
-	}
+	w.Object = w.Object.DeepCopyObject().(snapshot.Object)
+	w.Object.SetNamespace(cmp.Or(w.Object.GetNamespace(), namespace))
+	w.Object.SetName(cmp.Or(w.Object.GetName(), w.Object.GetGenerateName(), unnamed))
 	return w, nil
 }
+
+// unnamed stands for the name of an object that has none yet; no object can have it.
+const unnamed = "(unnamed)"
 
 func (e *Explainer) kindNames() []string {
 	var names []string
@@ -191,32 +209,47 @@ func (e *Explainer) kindNames() []string {
 	return names
 }
 
-// elsewhere says why the pods of a workload are not known from the object; empty when
+// unknown says why the pods of a workload are not known from the object; empty when
 // they are.
-func elsewhere(w *owner.Workload) string {
-	if len(w.Sets) == 0 {
-		return "its pods are declared by another object"
-	}
+func unknown(w *owner.Workload) string {
 	for _, set := range w.Sets {
 		if set.Elsewhere {
 			return "its pods are made of the template of another object; here are only the resources that they ask for"
 		}
 	}
-	return ""
+	if len(w.Sets) > 0 {
+		return ""
+	}
+	if of := w.Referred(); of != "" {
+		return fmt.Sprintf("its pods are made of the template of %s: ask about that one", of)
+	}
+	return "it declares no pods"
 }
 
 // unknownPods answers for a workload whose pods are not known: whether they fit is not
 // either.
 func (e *Explainer) unknownPods(w *owner.Workload, reason string) report.PendingItem {
-	item := report.PendingItem{
-		Verdict: report.VerdictUnknown, Message: reason,
-		Nodes: []report.NodeVerdict{}, Causes: []report.Cause{{Reason: "pods not known", Plugin: w.Kind.Kind, Detail: reason}}, Remedies: []report.Remedy{},
-		RemedyNote: "nothing can be verified for pods that are not known",
-		Agrees:     report.AgreesUnknown, Disagreement: "it is not in the cluster", Confidence: e.confidence(),
-	}
-	planned{w, nil}.name(&item)
+	item := e.unplaced(w, report.VerdictUnknown, reason)
+	item.Causes = []report.Cause{{Reason: "pods not known", Plugin: w.Kind.Kind, Detail: reason}}
+	item.RemedyNote = "nothing can be verified for pods that are not known"
 	for _, set := range w.Sets {
 		item.Replicas += int32(set.Replicas)
 	}
+	return item
+}
+
+// noPods answers for a workload that is scaled down to nothing.
+func (e *Explainer) noPods(w *owner.Workload) report.PendingItem {
+	return e.unplaced(w, report.VerdictSchedulable, "it asks for no pods")
+}
+
+// unplaced is an answer for which no pod was tried.
+func (e *Explainer) unplaced(w *owner.Workload, verdict report.Verdict, message string) report.PendingItem {
+	item := report.PendingItem{
+		Verdict: verdict, Message: message,
+		Nodes: []report.NodeVerdict{}, Causes: []report.Cause{}, Remedies: []report.Remedy{},
+		Agrees: report.AgreesUnknown, Disagreement: "it is not in the cluster", Confidence: e.confidence(),
+	}
+	planned{w, nil}.name(&item)
 	return item
 }

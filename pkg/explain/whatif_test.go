@@ -9,7 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -61,6 +64,91 @@ func TestWouldFitPlacesReplicasOneAfterAnother(t *testing.T) {
 				t.Errorf("%s: %q, want %s: %q", item.Verdict, item.Message, tc.verdict, tc.message)
 			}
 		})
+	}
+}
+
+// A daemon whose template names its node is for that node alone.
+func TestWouldFitDaemonOfOneNode(t *testing.T) {
+	for name, tc := range map[string]struct {
+		node           string
+		replicas, fits int32
+	}{
+		"on it": {"n1", 1, 1}, "on one that is too small": {"small", 1, 0}, "on none that there is": {"gone", 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			daemons := build.DaemonSet("a", "agent", build.Pod("a", "").Request("cpu=1").Node(tc.node))
+			item := wouldFit(t, daemons, append(build.Nodes(3, "n", func(b *build.NodeBuilder) { b.Capacity("cpu=4,pods=10") }),
+				build.Node("small").Capacity("cpu=500m,pods=10").Obj())...)
+			if item.Replicas != tc.replicas || *item.FitReplicas != tc.fits {
+				t.Errorf("%d of %d fit, want %d of %d", *item.FitReplicas, item.Replicas, tc.fits, tc.replicas)
+			}
+			if fits := item.Verdict == report.VerdictSchedulable; fits != (tc.fits > 0) {
+				t.Errorf("%s: %q", item.Verdict, item.Message)
+			}
+		})
+	}
+}
+
+// content is an object of a kind without a Go type.
+func content(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// What declares no pods, or none of some sets, is answered as well.
+func TestWouldFitWithoutPods(t *testing.T) {
+	const template = "template: {spec: {containers: [{name: c, image: i}]}}"
+	torch := func(spec string) string {
+		return "{apiVersion: kubeflow.org/v1, kind: PyTorchJob, metadata: {name: r}, spec: {pytorchReplicaSpecs: {" + spec + "}}}"
+	}
+	for name, tc := range map[string]struct {
+		text           string
+		verdict        report.Verdict
+		replicas, fits int32
+		message        string
+	}{
+		"a set of none beside one": {torch("Master: {replicas: 0, " + template + "}, Worker: {replicas: 2, " + template + "}"),
+			report.VerdictSchedulable, 2, 2, ""},
+		"sets of none": {torch("Master: {replicas: 0, " + template + "}, Worker: {replicas: 0, " + template + "}"),
+			report.VerdictSchedulable, 0, 0, "it asks for no pods"},
+		"leaders and workers of none": {`{apiVersion: leaderworkerset.x-k8s.io/v1, kind: LeaderWorkerSet, metadata: {name: r},
+			spec: {replicas: 0, leaderWorkerTemplate: {size: 2, workerTemplate: {spec: {containers: [{name: c, image: i}]}}}}}`,
+			report.VerdictSchedulable, 0, 0, "it asks for no pods"},
+		"no sets":  {torch(""), report.VerdictUnknown, 0, -1, "it declares no pods"},
+		"no spec":  {"{apiVersion: kubeflow.org/v1, kind: PyTorchJob, metadata: {name: r}}", report.VerdictUnknown, 0, -1, "it declares no pods"},
+		"no items": {"{apiVersion: jobset.x-k8s.io/v1alpha2, kind: JobSet, metadata: {name: r}, spec: {replicatedJobs: []}}", report.VerdictUnknown, 0, -1, "it declares no pods"},
+		"a template elsewhere": {"{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: r}, spec: {replicas: 2, workloadRef: {kind: Deployment, name: d}}}",
+			report.VerdictUnknown, 0, -1, "its pods are made of the template of Deployment/d: ask about that one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			item := wouldFit(t, content(t, tc.text), build.Node("n").Capacity("cpu=4,pods=10").Obj())
+			if item.Verdict != tc.verdict || !strings.Contains(item.Message, tc.message) {
+				t.Errorf("%s: %q, want %s: %q", item.Verdict, item.Message, tc.verdict, tc.message)
+			}
+			if fits := ptr.Deref(item.FitReplicas, -1); item.Replicas != tc.replicas || fits != tc.fits {
+				t.Errorf("%d of %d fit, want %d of %d", fits, item.Replicas, tc.fits, tc.replicas)
+			}
+		})
+	}
+}
+
+// An object that has no name yet is called by what its name begins with.
+func TestWouldFitNames(t *testing.T) {
+	for want, meta := range map[string]metav1.ObjectMeta{
+		"web": {Name: "web", GenerateName: "x-"}, "web-": {GenerateName: "web-"}, "(unnamed)": {},
+	} {
+		job := build.Job("a", "", 1, 1, build.Pod("a", ""))
+		job.ObjectMeta = meta
+		if item := wouldFit(t, job, build.Node("n").Capacity("cpu=4,pods=10").Obj()); item.Name != want {
+			t.Errorf("named %q, want %q", item.Name, want)
+		}
+		if job.Name != meta.Name {
+			t.Errorf("the job's own name is %q now", job.Name)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package owner
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +35,22 @@ func (w *Workload) Ref() Ref { return Ref{w.Kind.Kind, w.Object.GetNamespace(), 
 
 // Speaks says whether the workload's own status tells of pods that are missing.
 func (w *Workload) Speaks() bool { return w.Kind.Made != "" }
+
+// Referred is the object that its template stands in, as Kind/name, where it says so in
+// place of a set of pods; empty for none.
+func (w *Workload) Referred() string {
+	content, ok := w.Object.(*unstructured.Unstructured)
+	if !ok {
+		return ""
+	}
+	for _, set := range w.Kind.PodSets {
+		ref, _, _ := unstructured.NestedStringMap(content.Object, strings.Split(set.Unless, ".")...)
+		if ref["kind"] != "" && ref["name"] != "" {
+			return ref["kind"] + "/" + ref["name"]
+		}
+	}
+	return ""
+}
 
 // Template is what its pods are made of; nil unless it has one set with a template.
 func (w *Workload) Template() *corev1.PodTemplateSpec {
