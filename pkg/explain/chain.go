@@ -14,6 +14,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/owner"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // notCreated explains a workload that lacks pods: the controllers' last word, from
@@ -58,7 +59,7 @@ func (w *world) failedCreate(ref owner.Ref) string {
 		if event.Reason != "FailedCreate" || event.Namespace != ref.Namespace || !w.concerns(event, ref) {
 			continue
 		}
-		if newest == nil || eventTime(newest).Before(eventTime(event)) {
+		if newest == nil || snapshot.LastSeen(newest).Before(snapshot.LastSeen(event)) {
 			newest = event
 		}
 	}
@@ -75,19 +76,6 @@ func (w *world) concerns(event *corev1.Event, ref owner.Ref) bool {
 	}
 	child := w.owners.Object(involved)
 	return child != nil && owner.Of(child) == ref
-}
-
-func eventTime(event *corev1.Event) *metav1.Time {
-	if event.Series != nil {
-		return &metav1.Time{Time: event.Series.LastObservedTime.Time}
-	}
-	if !event.LastTimestamp.IsZero() {
-		return &event.LastTimestamp
-	}
-	if !event.EventTime.IsZero() {
-		return &metav1.Time{Time: event.EventTime.Time}
-	}
-	return &event.CreationTimestamp
 }
 
 // The API server's words of its admission plugins' refusals.
@@ -234,14 +222,14 @@ func (w *world) autoscalerNotes(pod *corev1.Pod) []report.AutoscalerNote {
 		if source == "" || (event.Reason == "FailedScheduling" && !strings.Contains(reporter(event), "karpenter")) {
 			continue
 		}
-		if old := newest[event.Reason]; old == nil || eventTime(old).Before(eventTime(event)) {
+		if old := newest[event.Reason]; old == nil || snapshot.LastSeen(old).Before(snapshot.LastSeen(event)) {
 			newest[event.Reason] = event
 		}
 	}
 	var notes []report.AutoscalerNote
 	for _, reason := range sortedKeys(newest) {
 		event := newest[reason]
-		notes = append(notes, report.AutoscalerNote{Source: autoscalerReasons[reason], Reason: reason, Message: event.Message, Time: eventTime(event)})
+		notes = append(notes, report.AutoscalerNote{Source: autoscalerReasons[reason], Reason: reason, Message: event.Message, Time: &metav1.Time{Time: snapshot.LastSeen(event)}})
 	}
 	slices.SortStableFunc(notes, func(a, b report.AutoscalerNote) int { return b.Time.Compare(a.Time.Time) })
 	if status := w.autoscalerStatus(); status != "" {

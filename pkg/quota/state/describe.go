@@ -10,6 +10,7 @@ import (
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // Description is all that is known of one group. Amounts are by the group's own
@@ -124,17 +125,9 @@ func (s *State) events(group *quota.Group) []Event {
 	var events []Event
 	for _, event := range s.Snapshot.Events {
 		if event.InvolvedObject.Kind == stowagev1alpha1.BizGroupResourceQuotaKind && event.InvolvedObject.Name == group.Name {
-			events = append(events, Event{Event: event, At: lastSeen(event)})
+			events = append(events, Event{Event: event, At: snapshot.LastSeen(event)})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
 	return events
-}
-
-// lastSeen is when an event was last seen.
-func lastSeen(event *corev1.Event) time.Time {
-	if event.LastTimestamp.IsZero() {
-		return event.EventTime.Time
-	}
-	return event.LastTimestamp.Time
 }
