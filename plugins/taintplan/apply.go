@@ -21,22 +21,22 @@ import (
 	"github.com/stowage-dev/stowage/pkg/print"
 )
 
-// read reads a saved plan; "-" is stdin.
-func (o *Options) read(path string) (*report.TaintPlan, error) {
+// open reads a saved plan; "-" is stdin.
+func (o *Options) open(path string, read func(name string, rd io.Reader) (*report.TaintPlan, error)) (*report.TaintPlan, error) {
 	if path == "-" {
-		return saved.Read("stdin", o.In)
+		return read("stdin", o.In)
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return saved.Read(path, file)
+	return read(path, file)
 }
 
 // applySaved carries out a plan, unless the cluster has drifted from what it saw.
 func (o *Options) applySaved(ctx context.Context) error {
-	p, err := o.read(o.Apply)
+	p, err := o.open(o.Apply, saved.Read)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (o *Options) carryOut(ctx context.Context, p *report.TaintPlan) error {
 
 // undo undoes a saved plan, after asking.
 func (o *Options) undo(ctx context.Context) error {
-	p, err := o.read(o.Rollback)
+	p, err := o.open(o.Rollback, saved.ReadToUndo)
 	if err != nil {
 		return err
 	}

@@ -154,6 +154,7 @@ func badCases() []command.Case {
 func otherCases() []command.Case {
 	return []command.Case{
 		{Name: "help", Args: []string{"--help"}},
+		{Name: "rollback-older", Args: []string{"--rollback", "testdata/plans/older.yaml", "--dry-run=client"}},
 		on(hostile)("hostile-strings", "nodes", "only", clear),
 		on("testdata/dumps/forbidden.yaml")("forbidden", "nodes", "only", clear),
 		on("testdata/dumps/forbidden.yaml")("forbidden-json", "nodes", "only", clear, "-o", "jsonpath={.unknown}"),

@@ -27,7 +27,7 @@ const planHint = `expected a plan, as "kubectl taint-plan --out" writes it`
 // changed afterwards, but for Drift, breaks the seal.
 func Seal(p *report.TaintPlan) error {
 	p.TypeMeta = metav1.TypeMeta{APIVersion: report.GroupVersion.String(), Kind: plan.Kind}
-	sum, err := checksum(p)
+	sum, err := checksum(p, false)
 	if err != nil {
 		return err
 	}
@@ -36,11 +36,15 @@ func Seal(p *report.TaintPlan) error {
 }
 
 // checksum is the SHA-256 of the plan's JSON without its checksum and its drift, in
-// the order of the fields, so that neither layout nor YAML or JSON matter.
-func checksum(p *report.TaintPlan) (string, error) {
+// the order of the fields, so that neither layout nor YAML or JSON matter. That of an
+// older plan is as it was before plans had a summary and fates (older.go).
+func checksum(p *report.TaintPlan, older bool) (string, error) {
 	bare := *p
 	bare.Checksum, bare.Drift = "", nil
 	data, err := json.Marshal(&bare)
+	if err == nil && older {
+		data, err = asOlder(data, &bare)
+	}
 	if err != nil {
 		return "", fmt.Errorf("sealing the plan: %w", err)
 	}
@@ -50,62 +54,74 @@ func checksum(p *report.TaintPlan) (string, error) {
 
 // Read reads a sealed plan, YAML or JSON. name is used in errors, which say whether it
 // is no plan, one of another version of Stowage, or was edited.
-func Read(name string, rd io.Reader) (*report.TaintPlan, error) {
+func Read(name string, rd io.Reader) (*report.TaintPlan, error) { return read(name, rd, false) }
+
+// ReadToUndo is Read for a plan that is to be undone, which may be older: undoing takes
+// its nodes and no more.
+func ReadToUndo(name string, rd io.Reader) (*report.TaintPlan, error) { return read(name, rd, true) }
+
+func read(name string, rd io.Reader, toUndo bool) (*report.TaintPlan, error) {
 	data, err := io.ReadAll(rd)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p, err := parse(data)
+	p, err := parse(data, toUndo)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
 }
 
-func parse(data []byte) (*report.TaintPlan, error) {
+func parse(data []byte, toUndo bool) (*report.TaintPlan, error) {
 	data, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", strings.Join(strings.Fields(err.Error()), " "), planHint) // it has several lines
 	}
-	if err := checkKind(data); err != nil {
+	older, err := checkKind(data)
+	switch {
+	case err != nil:
 		return nil, err
+	case older && !toUndo:
+		return nil, errors.New("summary is missing: the plan was made by another version of the command; make it again with this one, or undo it with --rollback")
+	case older:
+		if data, err = fromOlder(data); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, planHint)
+		}
 	}
 	p := &report.TaintPlan{}
 	strict, err := kjson.UnmarshalStrict(data, p)
 	if err := utilerrors.NewAggregate(append(strict, err)); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, planHint)
 	}
-	return p, checkSeal(p)
+	return p, checkSeal(p, older)
 }
 
-// checkKind refuses what is no plan, before its fields are looked at.
-func checkKind(data []byte) error {
+// checkKind refuses what is no plan, before its fields are looked at, and says whether it
+// is an older one.
+func checkKind(data []byte) (older bool, err error) {
 	var found struct {
 		metav1.TypeMeta `json:",inline"`
 		Checksum        string          `json:"checksum"`
 		Summary         json.RawMessage `json:"summary"`
 	}
 	if err := json.Unmarshal(data, &found); err != nil {
-		return errors.New(planHint)
+		return false, errors.New(planHint)
 	}
 	if found.Kind != plan.Kind {
-		return fmt.Errorf("kind %q: %s", found.Kind, planHint)
+		return false, fmt.Errorf("kind %q: %s", found.Kind, planHint)
 	}
 	if want := report.GroupVersion.String(); found.APIVersion != want {
-		return fmt.Errorf("apiVersion %q: expected %q; make the plan again with this version of the command", found.APIVersion, want)
+		return false, fmt.Errorf("apiVersion %q: expected %q; make the plan again with this version of the command", found.APIVersion, want)
 	}
-	if found.Checksum != "" && found.Summary == nil { // plans had none once, nor fates
-		return errors.New("summary is missing: the plan was made by another version of the command; apply or undo it with that one, or make it again with this one")
-	}
-	return nil
+	return found.Checksum != "" && found.Summary == nil, nil
 }
 
 // checkSeal refuses a plan that is not as it was saved.
-func checkSeal(p *report.TaintPlan) error {
+func checkSeal(p *report.TaintPlan, older bool) error {
 	if p.Checksum == "" {
 		return fmt.Errorf("checksum is empty: %s", planHint)
 	}
-	sum, err := checksum(p)
+	sum, err := checksum(p, older)
 	if err != nil {
 		return err
 	}

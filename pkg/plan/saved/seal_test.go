@@ -1,8 +1,11 @@
 package saved_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -77,6 +80,27 @@ func TestSealLeavesDriftOut(t *testing.T) {
 	p.Drift = []report.Drift{{Object: "node/n1"}}
 	if _, err := saved.Read("plan.yaml", strings.NewReader(toYAML(t, p))); err != nil {
 		t.Errorf("a plan with its drift: %v", err)
+	}
+}
+
+// An older plan, without a summary and fates, can be undone, and not be applied.
+func TestReadOlder(t *testing.T) {
+	for _, name := range []string{"older.yaml", "older-unknown.yaml"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := saved.Read("plan.yaml", bytes.NewReader(data)); err == nil || !strings.Contains(err.Error(), "summary is missing") {
+			t.Errorf("%s: error %v, want that it has no summary", name, err)
+		}
+		p, err := saved.ReadToUndo("plan.yaml", bytes.NewReader(data))
+		if err != nil || len(p.Nodes) != 1 || len(p.Nodes[0].After) != 1 {
+			t.Errorf("%s: %+v, error %v, want its node", name, p, err)
+		}
+		edited := bytes.Replace(data, []byte("key: x"), []byte("key: z"), 1)
+		if _, err := saved.ReadToUndo("plan.yaml", bytes.NewReader(edited)); err == nil || !strings.Contains(err.Error(), "it was edited") {
+			t.Errorf("%s: error %v, want that it was edited", name, err)
+		}
 	}
 }
 
