@@ -106,8 +106,10 @@ const (
 	backoff = 13 * time.Second
 )
 
-// settle waits until nothing happens any more and all that is planned has, or for
-// longer than anything takes, and compares.
+// settle waits until nothing happens any more and all that is planned has, and compares.
+// What differs is given the time that anything takes, and then until nothing has happened
+// for as long as the scheduler may need, but no longer than patience: on a slow machine
+// pods come one by one.
 func (r *rig) settle(ctx context.Context, namespace string, t *trial) error {
 	start := time.Now()
 	least := t.duration()
@@ -117,9 +119,9 @@ func (r *rig) settle(ctx context.Context, namespace string, t *trial) error {
 		if t.pending > 0 {
 			needed = calm
 		}
-		waited := time.Since(start)
-		settled := waited > least && quiet(t.lives, t.returningLoads()) > needed
-		if settled && len(t.differences) == 0 || waited > least+2*calm+backoff {
+		waited, still := time.Since(start), quiet(t.lives, t.returningLoads())
+		late := waited > least+2*calm+backoff && still > calm || waited > least+2*calm+backoff+patience
+		if waited > least && still > needed && len(t.differences) == 0 || late {
 			return nil
 		}
 		select {
