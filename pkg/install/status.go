@@ -254,6 +254,13 @@ func (r *statusReader) webhooks(ctx context.Context) error {
 	if !r.status.Webhooks.Trusted {
 		r.problem("validatingwebhookconfiguration %s: has no CA bundle, so that every call fails: install again", WebhookName)
 	}
+	lines, err := unjudged(ctx, r.typed.Discovery(), doorsOf(configuration))
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		r.problem("%s", line)
+	}
 	return nil
 }
 

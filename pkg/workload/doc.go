@@ -14,6 +14,16 @@
 // counted on their own: a CronJob's Jobs, or the ReplicaSets of a Rollout whose
 // template is another object's.
 //
+// What a controller is known to add is declared too: containers (Ray's autoscaler, the
+// submitter of a RayJob), and amounts that stand as no container's resources (Spark's
+// cores and Java memory with its overhead). What has run to its end and will not come
+// again is not counted (a Job's completions).
+//
+// A kind has one row for all of its versions, whose fields may stand at other paths: where
+// nothing stands, nothing is read. testdata/crds.yaml holds what the projects publish of
+// the kinds, and a test compares it with the table; others.yaml names kinds that are no
+// workloads, and what is charged of them.
+//
 // # Reading and growing
 //
 // Kind.Read and Kind.Grows follow the same fields: Read in Go, Grows as an

@@ -231,6 +231,11 @@ func (o *options) install(ctx context.Context) error {
 		outside = []string{fmt.Sprintf("which namespaces take no part, and charge groups, is not known: %v", err)}
 	}
 	cli.Warn(o.ErrOut, outside)
+	passed, err := install.CheckServed(ctx, config, o.component.Kinds)
+	if err != nil {
+		passed = []string{fmt.Sprintf("what the cluster serves could not be compared with the workload kinds: %v", err)}
+	}
+	cli.Warn(o.ErrOut, passed)
 	return nil
 }
 

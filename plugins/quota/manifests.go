@@ -32,7 +32,8 @@ func (s subject) group() *quota.Group {
 
 // autoscaler is the subject as an autoscaler; nil for none.
 func (s subject) autoscaler() *unstructured.Unstructured {
-	if content, ok := s.object.(*unstructured.Unstructured); ok && s.kind == nil {
+	content, ok := s.object.(*unstructured.Unstructured)
+	if ok && content.GroupVersionKind().GroupKind() == quota.AutoscalerKind {
 		return content
 	}
 	return nil
