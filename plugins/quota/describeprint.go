@@ -31,7 +31,10 @@ type describePrinter struct {
 func (p *describePrinter) describe(d *state.Description) {
 	group := d.Group
 	p.field("Name", group.Name)
-	p.field("Parent", cmp.Or(group.Spec.ParentBizGroup, "<none>"))
+	if d.Item.DisplayName != "" {
+		p.field("Display name", d.Item.DisplayName)
+	}
+	p.field("Parent", cmp.Or(group.Spec.ParentBizGroup, "<none>")+brokenNote(d.Item.Broken))
 	p.field("Age", print.Age(group.CreationTimestamp.Time, p.now))
 	p.field("Allowed", whoMayUse(group))
 	p.field("Surge", string(cmp.Or(group.Spec.Surge, stowagev1alpha1.SurgeIgnore)))
@@ -45,6 +48,14 @@ func (p *describePrinter) describe(d *state.Description) {
 	p.history(group)
 	p.conditions(group)
 	p.events(d.Events)
+}
+
+// brokenNote is why a group hangs on no root, in parentheses.
+func brokenNote(why string) string {
+	if why == "" {
+		return ""
+	}
+	return " (" + why + ")"
 }
 
 func (p *describePrinter) printf(format string, args ...any) {

@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -147,7 +148,7 @@ func notes(groups *state.State) []string {
 		w := unread.Workload
 		notes = append(notes, fmt.Sprintf("%s %s/%s is not counted: %v", w.Kind.Singular(), w.Namespace, w.Name, unread.Err))
 	}
-	return append(notes, groups.Strangers()...)
+	return slices.Concat(notes, groups.Strangers(), groups.Broken())
 }
 
 // uncounted warns of groups whose status is not of their spec.

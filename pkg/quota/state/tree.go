@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
 )
@@ -65,11 +66,13 @@ func (w *walk) add(group *quota.Group, depth int) {
 
 func (s *State) item(group *quota.Group, depth int) report.QuotaTreeItem {
 	item := report.QuotaTreeItem{
-		Name:       group.Name,
-		Parent:     group.Spec.ParentBizGroup,
-		Depth:      depth,
-		Keys:       []report.QuotaTreeKey{},
-		Conditions: group.Status.Conditions,
+		Name:        group.Name,
+		DisplayName: group.Annotations[stowagev1alpha1.DisplayNameAnnotation],
+		Parent:      group.Spec.ParentBizGroup,
+		Broken:      s.broken(group),
+		Depth:       depth,
+		Keys:        []report.QuotaTreeKey{},
+		Conditions:  group.Status.Conditions,
 	}
 	reserved := reservedBy(group)
 	pace := quota.Pace(s.runs()[group.Name])

@@ -22,4 +22,6 @@ const (
 	// DeleteWithWorkloadsAnnotation is "true" on a group that may be deleted while
 	// workloads charge it.
 	DeleteWithWorkloadsAnnotation = GroupName + "/delete-with-workloads"
+	// DisplayNameAnnotation is what people call a group, in any script.
+	DisplayNameAnnotation = GroupName + "/display-name"
 )
