@@ -7,7 +7,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -66,18 +68,22 @@ type ledger struct {
 	parent       string
 	hard, used   amounts
 	reservations int
+	over         bool // the condition Overcommitted
 }
 
-// change is a version as the checker needs it: at most one of workload and group is set, none for a deletion.
+// change is a version as the checker needs it: an object of the storm, a group or the managers' lease; none for a
+// deletion.
 type change struct {
 	revision int64
 	key      string
 	workload *charged
+	standing *standing
 	group    *ledger
+	lease    *lease
 }
 
-// relevant are the storm's kinds, by the first part of their keys.
-var relevant = []string{"deployments/", "statefulsets/", "jobs/", "pods/", groupsKey}
+// relevant are the storm's kinds, by the first part of their keys, and the managers' lease.
+var relevant = []string{"deployments/", "replicasets/", "statefulsets/", "jobs/", "pods/", groupsKey, leaseKey}
 
 // groupsKey starts the keys of groups.
 const groupsKey = "stowage.dev/bizgroupresourcequotas/"
@@ -101,7 +107,12 @@ func decode(v version) (change, bool, error) {
 	if err != nil {
 		return c, false, err
 	}
+	if held, ok := object.(*coordinationv1.Lease); ok {
+		c.lease = &lease{holder: ptr.Deref(held.Spec.HolderIdentity, ""), renewed: ptr.Deref(held.Spec.RenewTime, metav1.MicroTime{}).Time}
+		return c, true, nil
+	}
 	c.workload, err = chargeOf(object)
+	c.standing = standingOf(kindOf(v.key), object)
 	return c, true, err
 }
 
@@ -115,6 +126,7 @@ func readGroup(text []byte) (*ledger, error) {
 		Status struct {
 			Used         map[string]resource.Quantity `json:"used"`
 			Reservations []json.RawMessage            `json:"reservations"`
+			Conditions   []metav1.Condition           `json:"conditions"`
 		} `json:"status"`
 	}
 	if err := json.Unmarshal(text, &group); err != nil {
@@ -123,33 +135,39 @@ func readGroup(text []byte) (*ledger, error) {
 	return &ledger{
 		parent: group.Spec.ParentBizGroup, hard: read(group.Spec.Hard),
 		used: read(group.Status.Used), reservations: len(group.Status.Reservations),
+		over: meta.IsStatusConditionTrue(group.Status.Conditions, "Overcommitted"),
 	}, nil
 }
 
-// chargeOf is what an object charges: the number of its pods times a pod; nothing when it belongs to another.
+// chargeOf is what an object declares: the number of its pods times a pod; nothing when it came of another, or when a
+// client means it to be adopted and it has been.
 func chargeOf(object runtime.Object) (*charged, error) {
 	var meta metav1.ObjectMeta
-	var spec corev1.PodSpec
+	var template corev1.PodTemplateSpec
 	var pods int64
 	switch o := object.(type) {
 	case *appsv1.Deployment:
-		meta, spec, pods = o.ObjectMeta, o.Spec.Template.Spec, int64(ptr.Deref(o.Spec.Replicas, 1))
+		meta, template, pods = o.ObjectMeta, o.Spec.Template, int64(ptr.Deref(o.Spec.Replicas, 1))
 	case *appsv1.StatefulSet:
-		meta, spec, pods = o.ObjectMeta, o.Spec.Template.Spec, int64(ptr.Deref(o.Spec.Replicas, 1))
+		meta, template, pods = o.ObjectMeta, o.Spec.Template, int64(ptr.Deref(o.Spec.Replicas, 1))
+	case *appsv1.ReplicaSet:
+		meta, template, pods = o.ObjectMeta, o.Spec.Template, int64(ptr.Deref(o.Spec.Replicas, 1))
 	case *batchv1.Job:
-		meta, spec, pods = o.ObjectMeta, o.Spec.Template.Spec, jobPods(o)
+		meta, template, pods = o.ObjectMeta, o.Spec.Template, jobPods(o)
 	case *corev1.Pod:
-		meta, spec, pods = o.ObjectMeta, o.Spec, 1
+		meta, template.Spec, pods = o.ObjectMeta, o.Spec, 1
 		if o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed {
 			pods = 0
 		}
 	default:
 		return nil, fmt.Errorf("%T: want one of the storm's kinds", object)
 	}
-	if metav1.GetControllerOfNoCopy(&meta) != nil || meta.Labels[groupLabel] == "" {
+	own := meta.Labels[rootLabel] == meta.Name || meta.Labels[bareLabel] != "" && metav1.GetControllerOfNoCopy(&meta) == nil
+	if !own || meta.Labels[groupLabel] == "" {
 		return &charged{}, nil
 	}
-	return &charged{group: meta.Labels[groupLabel], amounts: podAmounts(spec, meta.Labels[cpuTypeLabel] == model, pods)}, nil
+	ofModel := meta.Labels[cpuTypeLabel] == model || template.Labels[cpuTypeLabel] == model
+	return &charged{group: meta.Labels[groupLabel], amounts: podAmounts(template.Spec, ofModel, pods)}, nil
 }
 
 // jobPods is how many pods a Job may have at once.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // checker replays versions in their order, and counts the instants at which a group is over.
@@ -13,12 +14,20 @@ type checker struct {
 	mu        sync.Mutex
 	workloads map[string]charged    // by key
 	groups    map[string]*groupSums // by name; kept when the group is deleted
+	buckets   map[string]*bucket    // by root
+	roots     map[string]string     // by the key of what came of them
+	pulse     pulse
 
 	// instants is how many pairs of a revision and a group were compared, over those at which a group's
 	// workloads and children had more than its ceiling, unaccounted those at which they had more than its
 	// ledger said was used, lowered those at which they had more than a hard that had been lowered, and no more
 	// than the ceiling.
 	instants, over, unaccounted, lowered int
+	// lived is how many of the instants had more pods than the ceiling and what controllers do by themselves
+	// explains; excused those that it does explain, by the first reason that is enough with those before it; untold
+	// the times that a ledger did not tell of its group's pods for longer than bound.
+	lived, untold int
+	excused       [reasons]int
 	// findings tell of the first of them.
 	findings []string
 }
@@ -29,10 +38,15 @@ type groupSums struct {
 	exists    bool
 	persisted amounts // what its workloads charge and its children's hard are
 	ceiling   amounts // see package storm
+	living    share
+	hardOfAll amounts // its children's hard
+	silent    bool    // the ledger does not tell what lives
+	since     time.Duration
+	told      bool // of that
 }
 
 func newChecker() *checker {
-	return &checker{workloads: map[string]charged{}, groups: map[string]*groupSums{}}
+	return &checker{workloads: map[string]charged{}, groups: map[string]*groupSums{}, buckets: map[string]*bucket{}, roots: map[string]string{}}
 }
 
 // take decodes a version and applies it.
@@ -49,14 +63,22 @@ func (c *checker) take(v version) error {
 
 // apply takes in a change and compares every group.
 func (c *checker) apply(change change) {
-	if name, ok := strings.CutPrefix(change.key, groupsKey); ok {
+	name, ok := strings.CutPrefix(change.key, groupsKey)
+	switch {
+	case ok:
 		c.putGroup(name, change.group)
-	} else {
+	case change.key == leaseKey:
+		c.pulse.beat(change.lease)
+	default:
 		c.putWorkload(change.key, change.workload)
+		c.putStanding(change.key, change.standing)
 	}
 	for name, g := range c.groups {
 		if g.exists || g.persisted != (amounts{}) {
 			c.compare(change, name, g)
+		}
+		if g.exists || g.living.lives != (amounts{}) {
+			c.comparePods(change, name, g)
 		}
 	}
 }
@@ -86,7 +108,7 @@ func (c *checker) putGroup(name string, now *ledger) {
 	g := c.group(name)
 	if g.exists && g.parent != "" {
 		parent := c.group(g.parent)
-		parent.persisted = parent.persisted.minus(g.hard)
+		parent.persisted, parent.hardOfAll = parent.persisted.minus(g.hard), parent.hardOfAll.minus(g.hard)
 	}
 	if now == nil {
 		g.ledger, g.exists, g.ceiling = ledger{}, false, amounts{}
@@ -94,7 +116,7 @@ func (c *checker) putGroup(name string, now *ledger) {
 	}
 	if now.parent != "" {
 		parent := c.group(now.parent)
-		parent.persisted = parent.persisted.plus(now.hard)
+		parent.persisted, parent.hardOfAll = parent.persisted.plus(now.hard), parent.hardOfAll.plus(now.hard)
 	}
 	for i := range keys {
 		if now.hard[i] < g.hard[i] { // lowered: what was reserved may still arrive
@@ -138,14 +160,63 @@ func (c *checker) count(counter *int, what []string, is string, change change, g
 	}
 }
 
+// comparePods looks at what lives of one group after one revision.
+func (c *checker) comparePods(change change, name string, g *groupSums) {
+	lives := g.living.lives.plus(g.hardOfAll)
+	over, covered := !lives.within(g.ceiling), lives.within(g.used)
+	c.listen(change, name, g, covered && (g.over || !over))
+	if !over {
+		return
+	}
+	for r := range reasons {
+		if lives = lives.minus(g.living.excuses[r]); lives.within(g.ceiling) {
+			c.excused[r]++
+			return
+		}
+	}
+	c.count(&c.lived, c.pods(name, g), "over with its pods", change, name)
+}
+
+// listen finds out for how long a ledger has not told of what lives.
+func (c *checker) listen(change change, name string, g *groupSums, tells bool) {
+	switch {
+	case tells || !g.exists:
+		g.silent, g.told = false, false
+	case !g.silent:
+		g.silent, g.since = true, c.pulse.up
+	case c.pulse.up-g.since > bound && !g.told:
+		g.told = true
+		c.count(&c.untold, c.pods(name, g), fmt.Sprintf("for %s of a leader silent on its pods", bound), change, name)
+	}
+}
+
+// pods tells what lives of a group.
+func (c *checker) pods(name string, g *groupSums) []string {
+	text := []string{fmt.Sprintf("%v live, children %v, hard %v, ceiling %v, used %v, Overcommitted %t", g.living.lives, g.hardOfAll, g.hard, g.ceiling, g.used, g.over)}
+	for r, much := range g.living.excuses {
+		if much != (amounts{}) {
+			text = append(text, fmt.Sprintf("%s %v", reason(r), much))
+		}
+	}
+	for root, b := range c.buckets {
+		if s, ok := b.shares[name]; ok && s.lives != (amounts{}) {
+			text = append(text, fmt.Sprintf("%s: %v", root, s))
+		}
+	}
+	return text
+}
+
+// within says whether no key has more than b.
+func (a amounts) within(b amounts) bool { return a.atLeast(b) == b }
+
 // drifts are the groups whose ledger differs from what is there, and those with reservations.
 func (c *checker) drifts() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var drifts []string
 	for name, g := range c.groups {
-		if g.exists && (g.used != g.persisted || g.reservations > 0) {
-			drifts = append(drifts, fmt.Sprintf("group %s: used %v, persisted %v, %d reservations", name, g.used, g.persisted, g.reservations))
+		if charge := g.living.charge.plus(g.hardOfAll); g.exists && (g.used != charge || g.reservations > 0) {
+			drifts = append(drifts, fmt.Sprintf("group %s: used %v, charged %v, %d reservations", name, g.used, charge, g.reservations))
 		}
 	}
 	slices.Sort(drifts)

@@ -19,12 +19,14 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/ptr"
 )
 
 // autoscaler is who the HPA controller is to the API server. Without metrics it scales nothing, so the storm sends
 // the requests that it would.
 const autoscaler = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+
+// editor is who the clients are to the API server: somebody who may edit the namespace, and is no controller.
+const editor = "storm-editor"
 
 var groupsResource = schema.GroupVersionResource{Group: "stowage.dev", Version: "v1alpha1", Resource: "bizgroupresourcequotas"}
 
@@ -32,6 +34,7 @@ var groupsResource = schema.GroupVersionResource{Group: "stowage.dev", Version: 
 const (
 	deployments  = "deployments"
 	statefulSets = "statefulsets"
+	replicaSets  = "replicasets"
 	jobs         = "jobs"
 	pods         = "pods"
 )
@@ -114,8 +117,10 @@ func newUser(id int, seed uint64, pool *pool, tally *tally) (*user, error) {
 	own.Timeout = requestTimeout
 	own.WarningHandler = rest.NoWarnings{}
 	own.Dial = (&net.Dialer{Timeout: requestTimeout}).DialContext // client-go shares connections but of clients that dial themselves
+	edits := rest.CopyConfig(own)
+	edits.Impersonate = rest.ImpersonationConfig{UserName: editor, Groups: []string{"system:authenticated"}}
 	var err error
-	if u.kube, err = kubernetes.NewForConfig(own); err != nil {
+	if u.kube, err = kubernetes.NewForConfig(edits); err != nil {
 		return nil, err
 	}
 	groups, err := dynamic.NewForConfig(own)
@@ -129,13 +134,13 @@ func newUser(id int, seed uint64, pool *pool, tally *tally) (*user, error) {
 	return u, err
 }
 
-// operation is one thing that clients do, so many times of a hundred.
+// operation is one thing that clients do; its share is of all the operations'.
 type operation struct {
 	share int
 	do    func(*user, context.Context)
 }
 
-// operations are in shares of a hundred.
+// operations are those of honest users, and then those by which a namespace's user would have more than the group.
 var operations = []operation{
 	{26, (*user).create},
 	{4, (*user).dryRun},
@@ -150,6 +155,18 @@ var operations = []operation{
 	{2, (*user).createKid},
 	{1, (*user).deleteKid},
 	{3, (*user).changeHard},
+
+	{4, (*user).forgeOwner},
+	{2, (*user).forgeAbroad},
+	{3, (*user).partition},
+	{2, (*user).onDelete},
+	{3, (*user).pauseRollout},
+	{3, (*user).stickRollout},
+	{3, (*user).orphan},
+	{3, (*user).adopt},
+	{2, (*user).linger},
+	{3, (*user).duplicate},
+	{2, (*user).debug},
 }
 
 // run does one thing after the other until ctx ends.
@@ -326,7 +343,7 @@ func (u *user) updateReplicas(ctx context.Context, kind, name string, replicas *
 }
 
 // patch merges a change into a workload, whatever version it has.
-func (u *user) patch(ctx context.Context, operation, kind, name string, change any, subresources ...string) {
+func (u *user) patch(ctx context.Context, operation, kind, name string, change any, subresources ...string) outcome {
 	text, err := json.Marshal(change)
 	if err != nil {
 		panic(err) // a literal of this file
@@ -339,10 +356,12 @@ func (u *user) patch(ctx context.Context, operation, kind, name string, change a
 		_, err = u.kube.AppsV1().StatefulSets(namespace).Patch(ctx, name, how, text, metav1.PatchOptions{}, subresources...)
 	case jobs:
 		_, err = u.kube.BatchV1().Jobs(namespace).Patch(ctx, name, how, text, metav1.PatchOptions{}, subresources...)
+	case replicaSets:
+		_, err = u.kube.AppsV1().ReplicaSets(namespace).Patch(ctx, name, how, text, metav1.PatchOptions{}, subresources...)
 	case pods:
 		_, err = u.kube.CoreV1().Pods(namespace).Patch(ctx, name, how, text, metav1.PatchOptions{}, subresources...)
 	}
-	u.note(operation, kind, name, start, err)
+	return u.note(operation, kind, name, start, err)
 }
 
 // object is a JSON object.
@@ -367,7 +386,11 @@ func (u *user) move(ctx context.Context) {
 		case 1:
 			labels = object{cpuTypeLabel: nil}
 		}
-		u.patch(ctx, "move", kind, name, object{"metadata": object{"labels": labels}})
+		change := object{"metadata": object{"labels": labels}}
+		if kind == deployments || kind == statefulSets { // a Job's template stays as it is
+			change["spec"] = object{"template": object{"metadata": object{"labels": labels}}}
+		}
+		u.patch(ctx, "move", kind, name, change)
 	}
 }
 
@@ -388,26 +411,31 @@ func (u *user) suspend(ctx context.Context) {
 
 // delete deletes a workload.
 func (u *user) delete(ctx context.Context) {
-	kind, name, ok := u.pool.pick(u.rng, deployments, statefulSets, jobs, pods)
+	kind, name, ok := u.pool.pick(u.rng, deployments, statefulSets, replicaSets, jobs, pods)
 	if !ok {
 		return
 	}
-	opts := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}
-	var err error
 	start := time.Now()
+	if u.note("delete", kind, name, start, u.deleteOne(ctx, kind, name, metav1.DeletePropagationBackground)) == admitted {
+		u.pool.remove(kind, name)
+	}
+}
+
+func (u *user) deleteOne(ctx context.Context, kind, name string, how metav1.DeletionPropagation) (err error) {
+	opts := metav1.DeleteOptions{PropagationPolicy: &how}
 	switch kind {
 	case deployments:
 		err = u.kube.AppsV1().Deployments(namespace).Delete(ctx, name, opts)
 	case statefulSets:
 		err = u.kube.AppsV1().StatefulSets(namespace).Delete(ctx, name, opts)
+	case replicaSets:
+		err = u.kube.AppsV1().ReplicaSets(namespace).Delete(ctx, name, opts)
 	case jobs:
 		err = u.kube.BatchV1().Jobs(namespace).Delete(ctx, name, opts)
 	case pods:
 		err = u.kube.CoreV1().Pods(namespace).Delete(ctx, name, opts)
 	}
-	if u.note("delete", kind, name, start, err) == admitted {
-		u.pool.remove(kind, name)
-	}
+	return err
 }
 
 // newGroup is a group as users write it.

@@ -28,8 +28,10 @@ const (
 // notResizable is what the API server says of a pod that runs: kwok's nodes cannot resize it.
 const notResizable = "Pod running on node without support for resize"
 
-// rolesUnread is what an API server says that has just started and not read its own roles for controllers yet.
-const rolesUnread = `forbidden: User "` + autoscaler + `" cannot`
+// rolesUnread says whether a text is what an API server says that has just started and not read its roles yet.
+func rolesUnread(text string) bool {
+	return strings.Contains(text, `forbidden: User "`+autoscaler+`" cannot`) || strings.Contains(text, `forbidden: User "`+editor+`" cannot`)
+}
 
 // outcomeOf classifies a request's error.
 func outcomeOf(err error) outcome {
@@ -50,7 +52,7 @@ func outcomeOf(err error) outcome {
 		return ownConflict
 	case apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) || strings.Contains(text, notResizable):
 		return raced
-	case isUnavailable(err) || apierrors.IsForbidden(err) && strings.Contains(text, rolesUnread):
+	case isUnavailable(err) || apierrors.IsForbidden(err) && rolesUnread(text):
 		return unavailable
 	}
 	return unexpected

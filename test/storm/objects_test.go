@@ -28,12 +28,13 @@ func labels(rng *rand.Rand, group string) map[string]string {
 	return labels
 }
 
-// template has one or two containers, and maybe an init container that needs more than they do. Every other one
-// names the group too, so that what the workload makes carries its label.
+// template has one or two containers, and maybe an init container that needs more than they do. It names the group
+// too, as the namespace demands, and every other one of a model names that.
 func template(rng *rand.Rand, app string, labels map[string]string) corev1.PodTemplateSpec {
-	t := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}}, Spec: podSpec(rng)}
+	t := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app, rootLabel: app}}, Spec: podSpec(rng)}
+	maps.Copy(t.Labels, labels)
 	if rng.IntN(2) == 0 {
-		maps.Copy(t.Labels, labels)
+		delete(t.Labels, cpuTypeLabel)
 	}
 	return t
 }
@@ -62,7 +63,18 @@ func resources(rng *rand.Rand) corev1.ResourceRequirements {
 	return corev1.ResourceRequirements{Limits: list, Requests: list}
 }
 
+// least is what the smallest containers have.
+func least() corev1.ResourceRequirements {
+	list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("32Mi")}
+	return corev1.ResourceRequirements{Limits: list, Requests: list}
+}
+
 func objectMeta(name string, labels map[string]string) metav1.ObjectMeta {
+	labels = maps.Clone(labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[rootLabel] = name
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels}
 }
 
@@ -82,6 +94,14 @@ func newStatefulSet(rng *rand.Rand, name string, labels map[string]string) *apps
 	}}
 }
 
+func newReplicaSet(rng *rand.Rand, name string, labels map[string]string) *appsv1.ReplicaSet {
+	return &appsv1.ReplicaSet{ObjectMeta: objectMeta(name, labels), Spec: appsv1.ReplicaSetSpec{
+		Replicas: new(rng.Int32N(mostReplicas)),
+		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}},
+		Template: template(rng, name, labels),
+	}}
+}
+
 func newJob(rng *rand.Rand, name string, labels map[string]string) *batchv1.Job {
 	job := &batchv1.Job{ObjectMeta: objectMeta(name, labels), Spec: batchv1.JobSpec{
 		Parallelism: new(rng.Int32N(mostReplicas)), Completions: new(1 + rng.Int32N(mostReplicas)),
@@ -93,6 +113,13 @@ func newJob(rng *rand.Rand, name string, labels map[string]string) *batchv1.Job 
 
 func newPod(rng *rand.Rand, name string, labels map[string]string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: objectMeta(name, labels), Spec: podSpec(rng)}
+}
+
+// bare is a pod for a workload of the name of root to adopt.
+func bare(rng *rand.Rand, name, root string, labels map[string]string) *corev1.Pod {
+	pod := newPod(rng, name, labels)
+	pod.Labels[rootLabel], pod.Labels[bareLabel], pod.Labels["app"] = root, "true", root
+	return pod
 }
 
 // base is a group of the tree that the storm begins with.

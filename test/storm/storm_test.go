@@ -13,9 +13,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -31,9 +33,11 @@ func TestStorm(t *testing.T) {
 	lab.Needed(t)
 	s := startStorm(t)
 	s.blow(time.Duration(*minutes * float64(time.Minute)))
+	s.letGo()
 	s.calmDown()
 	t.Log(s.summary())
 	s.judge()
+	s.verify()
 }
 
 // storm is one run.
@@ -47,7 +51,7 @@ type storm struct {
 	tally   *tally
 
 	lasted, settled time.Duration
-	drifts          []string // after calmDown
+	drifts, stuck   []string // after calmDown
 }
 
 // startStorm starts the component, the watch and the storm's webhook, and makes the tree.
@@ -63,7 +67,7 @@ func startStorm(t *testing.T) *storm {
 			t.Error(err)
 		}
 	})
-	if err := addNodes(t.Context(), namespace); err != nil {
+	if err := makeNamespaces(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// Not rig.StartTest: an API server that has just started forbids what it later allows, see alarming.
@@ -80,11 +84,44 @@ func startStorm(t *testing.T) *storm {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := cluster.DeleteNamespace(context.Background(), namespace); err != nil {
-			t.Error(err)
+		for _, name := range []string{namespace, abroad} {
+			if err := cluster.DeleteNamespace(context.Background(), name); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	return s
+}
+
+// makeNamespaces makes the storm's namespaces; in one every workload needs a group.
+func makeNamespaces(ctx context.Context) error {
+	if err := addNodes(ctx, namespace); err != nil {
+		return err
+	}
+	client := cluster.Client().CoreV1().Namespaces()
+	text := fmt.Appendf(nil, `{"metadata":{"labels":{%q:"true"}}}`, stowagev1alpha1.RequireGroupLabel)
+	if _, err := client.Patch(ctx, namespace, types.MergePatchType, text, metav1.PatchOptions{}); err != nil {
+		return err
+	}
+	return cluster.CreateAll(ctx, append([]runtime.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: abroad}}}, rights()...)...)
+}
+
+// rights let the clients edit what is in the storm's namespaces, and resize pods.
+func rights() []runtime.Object {
+	objects := []runtime.Object{&rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "storm-resize"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods/resize"}, Verbs: []string{"patch"}}},
+	}}
+	for _, namespace := range []string{namespace, abroad} {
+		for _, role := range []string{"edit", "storm-resize"} {
+			objects = append(objects, &rbacv1.RoleBinding{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role},
+				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+				Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: editor}},
+			})
+		}
+	}
+	return objects
 }
 
 // addNodes gives the pods of a namespace, which it makes too, room.
@@ -155,8 +192,12 @@ func (s *storm) calmDown() {
 		if err := s.watch.catchUp(ctx); err != nil {
 			s.t.Fatal(err)
 		}
+		var err error
+		if s.stuck, err = stuck(ctx); err != nil {
+			s.t.Fatal(err)
+		}
 		s.drifts = s.checker.drifts()
-		if s.settled = time.Since(start); len(s.drifts) == 0 || s.settled > afterwards {
+		if s.settled = time.Since(start); len(s.drifts)+len(s.stuck) == 0 || s.settled > afterwards {
 			break
 		}
 		sleep(ctx, time.Second)
@@ -202,6 +243,12 @@ func (s *storm) summary() string {
 	row("instants over", s.checker.over)
 	row("instants not in the ledger", s.checker.unaccounted)
 	row("instants above a lowered hard", s.checker.lowered)
+	row("instants over with pods that nothing explains", s.checker.lived)
+	for r := range reasons {
+		row("instants over by "+r.String(), s.checker.excused[r])
+	}
+	row("ledgers silent on pods", fmt.Sprintf("%d, in %s with a leader", s.checker.untold, s.checker.pulse.up.Round(time.Second)))
+	row("controllers stuck", len(s.stuck))
 	row("drift after the storm", fmt.Sprintf("%d groups, after %s", len(s.drifts), s.settled.Round(time.Second)))
 	row("leader changes", changes)
 	row("managers killed, ended, gone by themselves", fmt.Sprintf("%d, %d, %d", s.chaos.kills, s.chaos.terms, s.chaos.revived))
@@ -225,6 +272,12 @@ func (s *storm) judge() {
 	s.t.Helper()
 	if s.checker.over+s.checker.unaccounted > 0 {
 		s.t.Errorf("%d instants over, %d not in the ledger:\n%s", s.checker.over, s.checker.unaccounted, strings.Join(s.checker.findings, "\n"))
+	}
+	if s.checker.lived+s.checker.untold > 0 {
+		s.t.Errorf("%d instants over with pods, %d ledgers silent on them:\n%s", s.checker.lived, s.checker.untold, strings.Join(s.checker.findings, "\n"))
+	}
+	if len(s.stuck) > 0 {
+		s.t.Errorf("%s after the storm these have not the pods that they want:\n%s", s.settled.Round(time.Second), strings.Join(s.stuck, "\n"))
 	}
 	for _, outcome := range []outcome{conflict, unexpected} {
 		if n := s.total(outcome); n > 0 {
