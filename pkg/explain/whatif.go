@@ -140,7 +140,7 @@ func (e *Explainer) placeDaemons(ctx context.Context, simulation *simulate.Simul
 	for node := range e.engine.Nodes() {
 		if workload.Eligible(p.set.Template, node.Node) {
 			f.replicas++
-			if slices.Contains(fitting, node.Node.Name) {
+			if slices.Contains(fitting, node.Name) {
 				f.fitting++
 			}
 		}

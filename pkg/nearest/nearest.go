@@ -3,18 +3,18 @@ package nearest
 
 import (
 	"fmt"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/agnivade/levenshtein"
 )
 
 // Of returns the candidate with the smallest edit distance to name, the first of
 // equal ones; empty when none is near enough to be a slip of the hand: a third of
-// the name's length, or two edits, after which something of the name is left.
+// the name's length, or two edits, and a letter that both have.
 func Of(name string, candidates []string) string {
-	best, limit := "", min(max(2, len(name)/3)+1, utf8.RuneCountInString(name))
+	best, limit := "", max(2, len(name)/3)+1
 	for _, candidate := range candidates {
-		if distance := levenshtein.ComputeDistance(name, candidate); distance < limit {
+		if distance := levenshtein.ComputeDistance(name, candidate); distance < limit && strings.ContainsAny(candidate, name) {
 			best, limit = candidate, distance
 		}
 	}

@@ -204,6 +204,9 @@ func (t *Tree) checkCash(check *report.QuotaCheck, group *Group, key corev1.Reso
 	}
 	left, hard := Left(group, key), group.Spec.Hard[key]
 	if left.Sign() > 0 {
+		if text := lasts(group, key, growth, left); text != "" {
+			warn(check, "group %s: %s", group.Name, text)
+		}
 		return
 	}
 	used := group.Status.Used[key]

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 	"time"
@@ -184,3 +185,23 @@ func RunsOut(group *Group, pace corev1.ResourceList, now time.Time) (at time.Tim
 
 // uncash is the key whose hours a cash key counts.
 func uncash(key corev1.ResourceName) corev1.ResourceName { return key[len(cashPrefix):] }
+
+// soon is how long hours must last not to be warned of.
+const soon = 24 * time.Hour
+
+// lasts says how long what is left of a cash key lasts at the pace of what the group's
+// workloads are charged of the key itself now, where hard has it, and what is added to
+// that; empty where it is a day or more. Whether it is refilled before is not looked at.
+func lasts(group *Group, key corev1.ResourceName, growth corev1.ResourceList, left resource.Quantity) string {
+	of := uncash(Canonical(key))
+	pace := growth[of].DeepCopy()
+	if own, ok := spelled(group, of); ok {
+		pace.Add(group.Status.SelfUsed[own])
+	}
+	hours := left.AsApproximateFloat64() / pace.AsApproximateFloat64()
+	if hours >= soon.Hours() {
+		return ""
+	}
+	after := time.Duration(hours * float64(time.Hour)).Round(time.Second)
+	return fmt.Sprintf("%s: at %s the hours that are left last %s, and then nothing new is admitted", key, amountOf(of, pace), after)
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -358,5 +359,22 @@ func TestAccrueAnHourOfChurn(t *testing.T) {
 		t.Errorf("used %s, want %.9f: off by %.2g", &got, want, off)
 	} else {
 		t.Logf("%.3f core-hours, off by %.2g", want, off)
+	}
+}
+
+// What would use up the hours within a day is said, with the pace and how long they last.
+func TestHoursAreLookedAhead(t *testing.T) {
+	group := withUsed(newGroup("nlp", "", list("requests.nvidia.com/gpu", "64", "cash/requests.nvidia.com/gpu", "100")),
+		list("requests.nvidia.com/gpu", "4", "cash/requests.nvidia.com/gpu", "99"))
+	tree := quota.NewTree([]*quota.Group{group})
+	check := tree.CheckWorkload(quota.Change{New: deployment(t, "nlp", 32, pod(list("nvidia.com/gpu", "1")))})
+	want := "group nlp: cash/requests.nvidia.com/gpu: at 36 GPUs the hours that are left last 1m40s, and then nothing new is admitted"
+	if !check.Allowed || !slices.Contains(check.Warnings, want) {
+		t.Errorf("warnings %q, want %q", check.Warnings, want)
+	}
+	small := newGroup("small", "", list("cash/requests.nvidia.com/gpu", "100"))
+	check = quota.NewTree([]*quota.Group{small}).CheckWorkload(quota.Change{New: deployment(t, "small", 4, pod(list("nvidia.com/gpu", "1")))})
+	if len(check.Warnings) > 0 {
+		t.Errorf("warnings %q of hours that last 25 hours", check.Warnings)
 	}
 }

@@ -159,7 +159,7 @@ type Container struct {
 	// Resources is the path of its resources, Default is what it has where nothing
 	// stands there.
 	Resources string                      `json:"resources,omitempty"`
-	Default   corev1.ResourceRequirements `json:"default,omitempty"`
+	Default   corev1.ResourceRequirements `json:"default"`
 }
 
 // Amount is what the container of a set asks of one resource.

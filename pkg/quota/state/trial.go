@@ -175,9 +175,11 @@ func (e Edit) read(before snapshot.Object) (change quota.Change, err error) {
 		}
 	}
 	if before != nil {
-		if change.Old, err = e.Kind.Read(before); err != nil { // it charges nothing, and may be mended
-			change.Old, err = e.Kind.Meta(before), nil
+		old, err := e.Kind.Read(before)
+		if err != nil { // it charges nothing, and may be mended
+			old = e.Kind.Meta(before)
 		}
+		change.Old = old
 	}
 	return change, nil
 }

@@ -14,7 +14,8 @@ const (
 const (
 	// QuotaLabel is QuotaEnabled on a namespace that takes part: whose workloads may
 	// charge groups.
-	QuotaLabel   = GroupName + "/quota"
+	QuotaLabel = GroupName + "/quota"
+	// QuotaEnabled is QuotaLabel's value.
 	QuotaEnabled = "enabled"
 	// RequireGroupLabel is "true" on a namespace in which every workload needs a group.
 	// It takes part by that too.
