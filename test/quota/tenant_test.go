@@ -13,6 +13,7 @@ import (
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	quotaplugin "github.com/stowage-dev/stowage/plugins/quota"
 	"github.com/stowage-dev/stowage/test/command"
+	"github.com/stowage-dev/stowage/test/quota/rig"
 )
 
 // quotaAs runs kubectl quota as a user, or as an administrator where there is none, in the test's namespace.
@@ -39,7 +40,7 @@ func (w *world) wants(result command.Result, parts ...string) {
 // Who may edit one namespace, and see nothing of the cluster, gets the webhook's own
 // verdict before he is refused.
 func TestTenantChecks(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldWith(t, rig.Options{}) // a command reads the environment: not in parallel
 	nlp := w.group("nlp", "", hard{"limits.cpu": "4"})
 	w.create(w.deployment("web", nlp, 2, cpu("1")))
 	w.used(nlp, hard{"limits.cpu": "2"})
@@ -77,7 +78,7 @@ func TestTenantChecks(t *testing.T) {
 // A namespace takes part when an administrator says so; elsewhere nobody waits, and who
 // names a group is told what to do.
 func TestNamespaceTakesPart(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldWith(t, rig.Options{}) // a command reads the environment: not in parallel
 	nlp := w.group("nlp", "", hard{"limits.cpu": "4"})
 	w.wants(w.quotaAs("", "", "disable", w.ns, "--yes"), "namespace/"+w.ns+" disabled")
 	refused := `namespace ` + w.ns + `: takes no part in quota: have an administrator run "kubectl quota enable ` + w.ns + `"`
