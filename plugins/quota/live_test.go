@@ -215,10 +215,10 @@ func (l live) testTree() {
 }
 
 func (l live) testCheck() {
-	l.Expect([]string{"check", "deploy/web", "-n", "nlp-prod", "--replicas", "4"}, 0, "admitted  nlp-prod/deployment.apps/web  charges nlp\n--- stderr")
+	l.Expect([]string{"check", "deploy/web", "-n", "nlp-prod", "--replicas", "4"}, 0, "admitted  nlp-prod/deployment.apps/web  charges nlp\n", "at 4 cores the hours that are left last 1h30m0s")
 	l.Expect([]string{"check", "deploy/web", "-n", "nlp-prod", "--replicas", "5", "--exit-code"}, cli.ExitNo, "group nlp: limits.cpu: needs 3, 2 of 4 left (short 1); largest that fits:")
 	elsewhere := []string{"check", "rollout/ocr", "--replicas", "3"}
-	l.Expect(elsewhere, 0, "admitted  default/rollout.argoproj.io/ocr  charges vision\n--- stderr")
+	l.Expect(elsewhere, 0, "admitted  default/rollout.argoproj.io/ocr  charges vision\n")
 	l.Expect(append(elsewhere, "--as=reader"), 0, "refused   default/rollout.argoproj.io/ocr", "group vision: you may not charge it from namespace default:")
 }
 
