@@ -156,7 +156,7 @@ func TestApplyAndRemove(t *testing.T) {
 			t.Errorf("the deployment is %s, want configured: its pods must read the new kinds", got)
 		}
 		want := []string{
-			"deployments.apps", "ungrouped.deployments.apps", "part.deployments.apps",
+			"deployments.apps", "ungrouped.deployments.apps",
 			"scale", "required.scale", "autoscaler", "required.autoscaler", "bizrq",
 		}
 		var got []string
@@ -218,7 +218,7 @@ func TestApplyAndRemove(t *testing.T) {
 			TypeMeta:   status.TypeMeta,
 			Namespace:  install.DefaultNamespace,
 			Deployment: &install.DeploymentStatus{Image: "stowage-manager:test", Replicas: 2, Updated: 2, Ready: 2},
-			Webhooks:   &install.WebhookStatus{Entries: 8, Trusted: true},
+			Webhooks:   &install.WebhookStatus{Entries: 7, Trusted: true},
 			Resource:   &install.ResourceStatus{Versions: []string{"v1alpha1"}, Established: true},
 			Groups:     &install.GroupsStatus{},
 			Unknown:    []string{},

@@ -120,8 +120,8 @@ func in(key string, operator metav1.LabelSelectorOperator, value string) metav1.
 	return metav1.LabelSelectorRequirement{Key: key, Operator: operator, Values: []string{value}}
 }
 
-// workload adds the three entries of a kind: for objects that name a group, for those
-// that do not where they have to, and for parts of others where they need not.
+// workload adds the entries of a kind: for objects that name a group, for those that do
+// not where they have to and, of a kind that others make, for parts where they need not.
 func (w *webhooks) workload(kind *workload.Kind) {
 	resource := kind.GroupResource().String()
 	rules := workloadRules(kind)
@@ -132,12 +132,22 @@ func (w *webhooks) workload(kind *workload.Kind) {
 		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
 		condition("may-charge-more", mayChargeMore(kind)+" ||\n("+relabelled+")"))
 	required.NamespaceSelector = w.requiring()
+	if !w.isMade(kind) { // the API server compiles every expression of the whole at each change of it
+		return
+	}
 	part := w.add("part."+resource, PathWorkload, updates(rules),
 		condition("names-no-group", label("object", stowagev1alpha1.GroupLabel)+" == ''"),
 		condition("has-a-controller", controllers("object")+".size() > 0"),
 		condition("is-no-controllers-doing", byOthers),
 		condition("may-charge-more", mayChargeMore(kind)))
 	part.NamespaceSelector = w.enabled()
+}
+
+// isMade says whether objects of the kind are made by those of another, as parts of them.
+func (w *webhooks) isMade(kind *workload.Kind) bool {
+	return slices.ContainsFunc(w.opts.Kinds.All(), func(maker *workload.Kind) bool {
+		return w.opts.Kinds.Makes(maker.GroupKind(), kind.GroupKind())
+	})
 }
 
 // byOthers is the CEL expression of whether a request comes from somebody else than
