@@ -65,10 +65,10 @@ func ownGroup(err error) bool {
 		strings.HasPrefix(status.Status().Details.Kind, "bizgroupresourcequota")
 }
 
-// isRefusal says whether a text is one that quota refuses with: for what is left, for the tree, or for a group that
-// is not there any more.
+// isRefusal says whether a text is one that quota refuses with: for what is left, for the tree, for a group that is
+// not there any more, or for an owner that is not the requester's to name.
 func isRefusal(text string) bool {
-	return strings.Contains(text, "group ") || strings.Contains(text, "spec.hard")
+	return strings.Contains(text, "group ") || strings.Contains(text, "spec.hard") || strings.Contains(text, "metadata.ownerReferences: ")
 }
 
 // isUnavailable says whether some process was away, starting, or too busy.
