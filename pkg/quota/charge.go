@@ -94,27 +94,42 @@ type Options struct {
 // paused or stuck rollout, OnDelete). And a pod that its workload has adopted, or that
 // takes long to end, is charged as long as it runs.
 func Charge(w *workload.Workload, opts Options) corev1.ResourceList {
-	declared := corev1.ResourceList{}
-	if w == nil {
-		return declared
+	charge := declared(w, opts)
+	if w != nil {
+		raise(charge, living(w, opts))
 	}
-	lives := lives(w, opts.Made)
-	if w.Suspended || w.Finished {
-		return lives
+	return charge
+}
+
+// declared is what the workload declares.
+func declared(w *workload.Workload, opts Options) corev1.ResourceList {
+	sum := corev1.ResourceList{}
+	if w == nil || w.Suspended || w.Finished {
+		return sum
 	}
 	for i, price := range prices(w, opts) {
 		pods, surge := podsOf(&w.PodSets[i], opts.Nodes)
 		if opts.Surge {
 			pods += surge
-		} else {
-			reduce(lives, price, min(pods, surge)) // an update has no more new pods than there are to be
 		}
 		if pods > 0 {
-			addTimes(declared, price, pods)
+			addTimes(sum, price, pods)
 		}
 	}
-	raise(declared, lives)
-	return declared
+	return sum
+}
+
+// living is what lives of the workload, less what an update's surge may.
+func living(w *workload.Workload, opts Options) corev1.ResourceList {
+	sum := lives(w, opts.Made)
+	if len(sum) == 0 || opts.Surge || w.Suspended || w.Finished {
+		return sum
+	}
+	for i, price := range prices(w, opts) {
+		pods, surge := podsOf(&w.PodSets[i], opts.Nodes)
+		reduce(sum, price, min(pods, surge)) // an update has no more new pods than there are to be
+	}
+	return sum
 }
 
 // podsOf is the number of pods that a set declares, and how many more a rolling update

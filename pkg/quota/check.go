@@ -29,23 +29,30 @@ type Change struct {
 
 // Growth is by how much the change makes the workload's charge of the group grow,
 // by canonical key: the new charge where the workload was not the group's before,
-// else the difference. Keys that do not grow are left out.
+// else what it declares more. Keys that do not grow are left out.
+//
+// That pods of it still live is no room for what is declared anew: they may be gone,
+// and their room another's, before the change is persisted.
 func (c Change) Growth(group *Group) corev1.ResourceList {
 	opts := c.options(countsSurge(group))
-	return Increase(c.before(group, opts), c.after(opts))
+	if c.Old == nil || c.Old.Group != group.Name {
+		return Increase(nil, Charge(c.New, c.since(opts)))
+	}
+	return Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))
 }
 
 func (c Change) options(surge bool) Options {
 	return Options{Surge: surge, Nodes: c.Nodes, Made: c.Made, Defaults: c.Defaults}
 }
 
-// after is what the workload charges after the change. Where its controller then makes
-// pods of older templates too, the one that the change replaces is such a template.
-func (c Change) after(opts Options) corev1.ResourceList {
+// since are the options by which the workload after the change is charged. Where its
+// controller then makes pods of older templates too, the one that the change replaces is
+// such a template.
+func (c Change) since(opts Options) Options {
 	if c.New.Older && c.Old != nil {
 		opts.Made = slices.Concat(opts.Made, templates(c.Old, c.Defaults))
 	}
-	return Charge(c.New, opts)
+	return opts
 }
 
 // countsSurge says whether the group is charged for what rolling updates may add.
@@ -54,12 +61,12 @@ func countsSurge(group *Group) bool { return group.Spec.Surge == stowagev1alpha1
 // ties says whether the change ties the workload to a group that it was not tied to.
 func (c Change) ties() bool { return c.Old == nil || c.Old.Group != c.New.Group }
 
-// before is what the workload charged the group.
+// before is what the workload declared to the group.
 func (c Change) before(group *Group, opts Options) corev1.ResourceList {
 	if c.Old == nil || c.Old.Group != group.Name {
 		return nil
 	}
-	return Charge(c.Old, opts)
+	return declared(c.Old, opts)
 }
 
 // CheckWorkload judges a workload's change by what its group has left. What does

@@ -95,7 +95,7 @@ func labelled(w *workload.Workload) bool {
 // grows says whether the change lets the workload have more of anything.
 func (c Change) grows() bool {
 	opts := c.options(false)
-	return len(Increase(Charge(c.Old, opts), c.after(opts))) > 0
+	return len(Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))) > 0
 }
 
 // CheckTemplate judges a workload without pods of its own (a CronJob): the template

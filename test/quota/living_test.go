@@ -316,8 +316,7 @@ func TestTerminatingPodsAreCharged(t *testing.T) {
 		t.Fatal("the pod does not end")
 	}
 	s.used(s.group, hard{"limits.cpu": "4"})
-	s.admitted(s.scale(web, 1)) // as large as it was: a replacement
-	s.refusedWith(s.scale(web, 2), "limits.cpu: needs 4")
+	s.refusedWith(s.scale(web, 1), "limits.cpu: needs 4, 1 of 5 left")
 	s.refusedWith(s.make(s.web("other", 1, "4")), "limits.cpu: needs 4")
 }
 
@@ -464,7 +463,8 @@ func TestRolloutsInAFullGroup(t *testing.T) {
 				settled()
 			}
 			s.admitted(s.scale(obj, 0))
-			s.admitted(s.scale(obj, 5)) // at once, while its pods are ending
+			s.used(s.group, hard{"limits.cpu": "0"}) // its pods are gone
+			s.admitted(s.scale(obj, 5))
 			settled()
 		})
 	}
