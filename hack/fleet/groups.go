@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -89,28 +90,22 @@ func tie(object snapshot.Object) {
 }
 
 func put(index *quota.Index, object snapshot.Object) error {
-	kinds := workload.Default()
-	for _, kind := range kinds.All() {
-		if kind.Kind != kindOf(object) {
-			continue
-		}
-		w, err := kind.Read(object)
-		if err != nil {
-			return fmt.Errorf("%s/%s: %w", object.GetNamespace(), object.GetName(), err)
-		}
-		index.Put(w)
+	w, err := workload.Default().Of(kindOf(object)).Read(object)
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", object.GetNamespace(), object.GetName(), err)
 	}
+	index.Put(w)
 	return nil
 }
 
-func kindOf(object snapshot.Object) string {
+func kindOf(object snapshot.Object) schema.GroupKind {
 	switch object.(type) {
 	case *appsv1.Deployment:
-		return "Deployment"
+		return appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind()
 	case *appsv1.StatefulSet:
-		return "StatefulSet"
+		return appsv1.SchemeGroupVersion.WithKind("StatefulSet").GroupKind()
 	}
-	return "Job"
+	return batchv1.SchemeGroupVersion.WithKind("Job").GroupKind()
 }
 
 // count writes the group's status as the controller would, with these GPU-hours.
