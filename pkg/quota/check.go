@@ -32,13 +32,25 @@ type Change struct {
 // else what it declares more. Keys that do not grow are left out.
 //
 // That pods of it still live is no room for what is declared anew: they may be gone,
-// and their room another's, before the change is persisted.
+// and their room another's, before the change is persisted. So what is declared more is
+// taken at the prices with them and without them, and the larger counts.
 func (c Change) Growth(group *Group) corev1.ResourceList {
 	opts := c.options(countsSurge(group))
 	if c.Old == nil || c.Old.Group != group.Name {
 		return Increase(nil, Charge(c.New, c.since(opts)))
 	}
-	return Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))
+	return c.declaresMore(opts)
+}
+
+// declaresMore is what the workload declares more after the change, whatever of its pods
+// lives then.
+func (c Change) declaresMore(opts Options) corev1.ResourceList {
+	more := Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))
+	if len(opts.Made) > 0 {
+		opts.Made = nil
+		raise(more, Increase(declared(c.Old, opts), declared(c.New, c.since(opts))))
+	}
+	return more
 }
 
 func (c Change) options(surge bool) Options {

@@ -161,7 +161,7 @@ func TestGrowthByWhatLives(t *testing.T) {
 		"and cost what the old ones do":           {db(1, "10m"), db(10, "10m"), living("4"), "36"},
 		"until they are gone":                     {db(1, "10m"), db(10, "10m"), nil, "90m"},
 		"to zero and back, its pod ending":        {db(0, "4"), db(1, "4"), living("4"), "4"},
-		"a rollback":                              {db(1, "10m"), db(1, "4"), living("4"), "0"},
+		"a rollback":                              {db(1, "10m"), db(1, "4"), living("4"), "3990m"},
 		"a new template and more, at once":        {db(0, "4"), db(10, "10m"), nil, "100m"},
 		"of which some are of the older template": {db(0, "4"), older(db(10, "10m")), nil, "40"},
 	} {

@@ -94,8 +94,7 @@ func labelled(w *workload.Workload) bool {
 
 // grows says whether the change lets the workload have more of anything.
 func (c Change) grows() bool {
-	opts := c.options(false)
-	return len(Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))) > 0
+	return len(c.declaresMore(c.options(false))) > 0
 }
 
 // CheckTemplate judges a workload without pods of its own (a CronJob): the template
