@@ -181,7 +181,10 @@ func jobPods(job *batchv1.Job) int64 {
 		}
 	}
 	pods := int64(ptr.Deref(job.Spec.Parallelism, 1))
-	return min(pods, int64(ptr.Deref(job.Spec.Completions, int32(pods))))
+	if job.Spec.Completions == nil {
+		return pods
+	}
+	return max(0, min(pods, int64(*job.Spec.Completions)-int64(job.Status.Succeeded))) // what has completed is not made again
 }
 
 // podAmounts is what so many pods charge: all containers together, or one init container that needs more.
