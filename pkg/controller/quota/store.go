@@ -55,22 +55,49 @@ func (v *View) groupStore() *store {
 
 // nodeStore takes in the nodes.
 func (v *View) nodeStore() *store {
-	named := map[string]types.UID{} // a node made anew has another UID
+	return v.namedStore("nodes", func(obj runtime.Object) bool {
+		node := obj.(*corev1.Node)
+		return v.index.PutNode(&corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: node.Labels}, Spec: corev1.NodeSpec{Taints: node.Spec.Taints},
+		})
+	}, func(name types.NamespacedName) { v.index.RemoveNode(name.Name) })
+}
+
+// limitsStore takes in the LimitRanges, classesStore the runtime classes: both add to the
+// pods of templates.
+func (v *View) limitsStore() *store {
+	return v.namedStore("limitranges", func(obj runtime.Object) bool {
+		v.index.PutLimitRange(obj.(*corev1.LimitRange))
+		return true
+	}, func(name types.NamespacedName) { v.index.RemoveLimitRange(name.Namespace, name.Name) })
+}
+
+func (v *View) classesStore() *store {
+	return v.namedStore("runtimeclasses.node.k8s.io", func(obj runtime.Object) bool {
+		v.index.PutRuntimeClass(obj.(*nodev1.RuntimeClass))
+		return true
+	}, func(name types.NamespacedName) { v.index.RemoveRuntimeClass(name.Name) })
+}
+
+// namedStore takes in the objects of a kind on which charges depend, and which the index
+// knows by name. One that is made anew has another UID, and the old one's end may be told
+// after it. put says whether a charge may be another.
+func (v *View) namedStore(resource string, put func(runtime.Object) bool, remove func(types.NamespacedName)) *store {
+	named := map[types.NamespacedName]types.UID{}
 	return &store{
 		view:     v,
-		resource: "nodes",
+		resource: resource,
 		put: func(obj runtime.Object, _ bool, t *touched) {
-			node := obj.(*corev1.Node)
-			named[node.Name] = node.UID
-			slim := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: node.Labels}, Spec: corev1.NodeSpec{Taints: node.Spec.Taints}}
-			if v.index.PutNode(slim) {
+			object := obj.(metav1.Object)
+			named[types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}] = object.GetUID()
+			if put(obj) {
 				t.add(v.index.Groups()...)
 			}
 		},
 		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
 			for name, is := range named {
 				if is == uid {
-					v.index.RemoveNode(name)
+					remove(name)
 					delete(named, name)
 				}
 			}
@@ -79,48 +106,9 @@ func (v *View) nodeStore() *store {
 	}
 }
 
-// limitsStore takes in the LimitRanges, classesStore the runtime classes: both add to the
-// pods of templates.
-func (v *View) limitsStore() *store {
-	seen := map[types.UID]types.NamespacedName{}
-	return &store{
-		view:     v,
-		resource: "limitranges",
-		put: func(obj runtime.Object, _ bool, t *touched) {
-			limits := obj.(*corev1.LimitRange)
-			seen[limits.UID] = types.NamespacedName{Namespace: limits.Namespace, Name: limits.Name}
-			v.index.PutLimitRange(limits)
-			t.add(v.index.Groups()...)
-		},
-		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
-			v.index.RemoveLimitRange(seen[uid].Namespace, seen[uid].Name)
-			delete(seen, uid)
-			t.add(v.index.Groups()...)
-		},
-	}
-}
-
-func (v *View) classesStore() *store {
-	seen := map[types.UID]string{}
-	return &store{
-		view:     v,
-		resource: "runtimeclasses.node.k8s.io",
-		put: func(obj runtime.Object, _ bool, t *touched) {
-			class := obj.(*nodev1.RuntimeClass)
-			seen[class.UID] = class.Name
-			v.index.PutRuntimeClass(class)
-			t.add(v.index.Groups()...)
-		},
-		remove: func(uid types.UID, _ runtime.Object, _ bool, t *touched) {
-			v.index.RemoveRuntimeClass(seen[uid])
-			delete(seen, uid)
-			t.add(v.index.Groups()...)
-		},
-	}
-}
-
-// read reads an object as a workload, by its metadata alone where that is enough. One that cannot be read charges what it did when it could be (the webhook
-// refuses such, so it was there before), and the log says so.
+// read reads an object as a workload, by its metadata alone where that is enough. One that
+// cannot be read charges what it did when it could be (the webhook refuses such, so it was
+// there before), and the log says so.
 func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload {
 	object, err := meta.Accessor(obj)
 	if err != nil {

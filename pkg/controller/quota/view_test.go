@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -58,7 +59,9 @@ func emptyFeed(t testing.TB) *feed {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(noon)
 	view := newView(table, clock, logr.Discard())
-	f := &feed{t: t, view: view, clock: clock, version: head, stores: map[string]*store{quota.GroupResource: view.groupStore(), "nodes": view.nodeStore()}}
+	f := &feed{t: t, view: view, clock: clock, version: head, stores: map[string]*store{
+		quota.GroupResource: view.groupStore(), "nodes": view.nodeStore(), "limitranges": view.limitsStore(), "runtimeclasses.node.k8s.io": view.classesStore(),
+	}}
 	for _, kind := range table.All() {
 		switch resource := kind.GroupResource().String(); resource {
 		case "deployments.apps", "replicasets.apps", "daemonsets.apps", "rollouts.argoproj.io", "pods":
@@ -341,6 +344,19 @@ func TestReplaceWithObjectsMadeAnew(t *testing.T) {
 	f.remove(node("b"))
 	if nodes := f.view.Nodes(); len(nodes) != 0 {
 		t.Errorf("%d nodes after the deletion of the only one", len(nodes))
+	}
+	limits := func(uid string) *corev1.LimitRange {
+		return &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "limits", UID: types.UID(uid)}}
+	}
+	f.list("limitranges", limits("a"))
+	f.list("limitranges", limits("b"))
+	class := func(uid string) *nodev1.RuntimeClass {
+		return &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "kata", UID: types.UID(uid)}}
+	}
+	f.list("runtimeclasses.node.k8s.io", class("a"))
+	f.list("runtimeclasses.node.k8s.io", class("b"))
+	if defaults := f.view.Defaults("default"); len(defaults.Limits) != 1 || len(defaults.Classes) != 1 {
+		t.Errorf("defaults %+v, want those of what was made anew", defaults)
 	}
 	old, anew := group("nlp"), group("nlp")
 	anew.UID = "another"
