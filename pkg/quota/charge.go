@@ -94,20 +94,30 @@ type Options struct {
 // paused or stuck rollout, OnDelete). And a pod that its workload has adopted, or that
 // takes long to end, is charged as long as it runs.
 func Charge(w *workload.Workload, opts Options) corev1.ResourceList {
-	charge := declared(w, opts)
-	if w != nil {
-		raise(charge, living(w, opts))
+	if w == nil {
+		return corev1.ResourceList{}
 	}
+	prices := prices(w, opts)
+	charge := declaredAt(prices, w, opts)
+	raise(charge, livingAt(prices, w, opts))
 	return charge
 }
 
 // declared is what the workload declares.
 func declared(w *workload.Workload, opts Options) corev1.ResourceList {
+	if w == nil {
+		return corev1.ResourceList{}
+	}
+	return declaredAt(prices(w, opts), w, opts)
+}
+
+// declaredAt is what the workload declares at the prices of its sets' pods.
+func declaredAt(prices []corev1.ResourceList, w *workload.Workload, opts Options) corev1.ResourceList {
 	sum := corev1.ResourceList{}
-	if w == nil || w.Suspended || w.Finished {
+	if w.Suspended || w.Finished {
 		return sum
 	}
-	for i, price := range prices(w, opts) {
+	for i, price := range prices {
 		pods, surge := podsOf(&w.PodSets[i], opts.Nodes)
 		if opts.Surge {
 			pods += surge
@@ -119,13 +129,13 @@ func declared(w *workload.Workload, opts Options) corev1.ResourceList {
 	return sum
 }
 
-// living is what lives of the workload, less what an update's surge may.
-func living(w *workload.Workload, opts Options) corev1.ResourceList {
+// livingAt is what lives of the workload, less what an update's surge may at those prices.
+func livingAt(prices []corev1.ResourceList, w *workload.Workload, opts Options) corev1.ResourceList {
 	sum := lives(w, opts.Made)
 	if len(sum) == 0 || opts.Surge || w.Suspended || w.Finished {
 		return sum
 	}
-	for i, price := range prices(w, opts) {
+	for i, price := range prices {
 		pods, surge := podsOf(&w.PodSets[i], opts.Nodes)
 		reduce(sum, price, min(pods, surge)) // an update has no more new pods than there are to be
 	}

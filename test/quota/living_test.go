@@ -32,8 +32,15 @@ type siege struct {
 
 func newSiege(t *testing.T) *siege {
 	t.Helper()
+	s := newFreeSiege(t)
+	s.requireGroup()
+	return s
+}
+
+// newFreeSiege is one in a namespace in which workloads need no group.
+func newFreeSiege(t *testing.T) *siege {
+	t.Helper()
 	w := newWorld(t)
-	w.requireGroup()
 	return &siege{world: w, editor: w.as(w.name("editor")), group: w.group("nlp", "", hard{"limits.cpu": "5"})}
 }
 
@@ -401,8 +408,7 @@ func TestRequireGroupLater(t *testing.T) {
 
 // Where no group is required, the parts of a counted workload are judged by it.
 func TestUnlabelledParts(t *testing.T) {
-	w := newWorld(t)
-	s := &siege{world: w, editor: w.as(w.name("editor")), group: w.group("nlp", "", hard{"limits.cpu": "5"})}
+	s := newFreeSiege(t)
 	web := s.web("web", 1, "4")
 	delete(web.Spec.Template.Labels, stowagev1alpha1.GroupLabel)
 	s.admitted(s.make(web))
@@ -473,8 +479,7 @@ func TestRolloutsInAFullGroup(t *testing.T) {
 // A workload from before the label, whose template names no group, cannot let its pods
 // go to nobody.
 func TestUnlabelledPartsAreNotRelabelled(t *testing.T) {
-	w := newWorld(t)
-	s := &siege{world: w, editor: w.as(w.name("editor")), group: w.group("nlp", "", hard{"limits.cpu": "5"})}
+	s := newFreeSiege(t)
 	web := s.web("web", 2, "1")
 	delete(web.Spec.Template.Labels, stowagev1alpha1.GroupLabel)
 	s.admitted(s.make(web))
