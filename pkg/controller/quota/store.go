@@ -122,7 +122,7 @@ func (v *View) read(kind *workload.Kind, obj runtime.Object) *workload.Workload 
 	if err != nil {
 		v.log.Error(err, "A workload cannot be read and is charged as before", "resource", kind.GroupResource().String(), "namespace", w.Namespace, "name", w.Name, "group", w.Group)
 		if old := v.index.Get(w.UID); old != nil {
-			w.PodSets, w.Suspended, w.Finished = old.PodSets, old.Suspended, old.Finished
+			w.PodSets, w.Suspended, w.Finished, w.Older = old.PodSets, old.Suspended, old.Finished, old.Older
 		}
 		return w
 	}

@@ -84,7 +84,7 @@ func wants(given map[string]string, key string, values []string) bool {
 // natives says which ResourceQuotas of the namespace have less left than the change asks
 // for: they stop pods, where groups have let the workload by.
 func (s *State) natives(change quota.Change) []string {
-	opts := quota.Options{Nodes: s.Workloads.Nodes()}
+	opts := quota.Options{Nodes: s.Workloads.Nodes(), Defaults: s.Workloads.Defaults(change.New.Namespace)}
 	growth := quota.Increase(quota.Charge(change.Old, opts), quota.Charge(change.New, opts))
 	var notes []string
 	for _, native := range s.Snapshot.ResourceQuotas {
