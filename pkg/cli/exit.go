@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/url"
 	"os/signal"
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
@@ -35,7 +37,7 @@ var ErrNo = errors.New("the answer is no")
 // Execute runs a command with the process's arguments and returns its exit
 // code. Ctrl-C cancels the command's context; a second one ends the process.
 func Execute(env Env, cmd *cobra.Command) int {
-	quiet()
+	Quiet()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
@@ -46,10 +48,12 @@ func Execute(env Env, cmd *cobra.Command) int {
 	return Report(env.ErrOut, err)
 }
 
-// quiet silences the logs of the libraries: what a user must know, we say.
-func quiet() {
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+// Quiet silences the logs of the libraries: what a user must know, we say. Every log of
+// client-go's goes through klog's logger; without one, klog writes errors to stderr
+// wherever else its output goes.
+func Quiet() {
+	klog.SetLogger(logr.Discard())
+	log.SetOutput(io.Discard)
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 )
@@ -61,13 +62,15 @@ func read(quantities map[string]resource.Quantity) (a amounts) {
 type charged struct {
 	group   string
 	amounts amounts
+	uid     types.UID
+	by      string // whoever changed it last, and what says to have made it
 }
 
 // ledger is what a group says.
 type ledger struct {
 	parent       string
 	hard, used   amounts
-	reservations int
+	reservations []json.RawMessage
 	over         bool // the condition Overcommitted
 }
 
@@ -134,7 +137,7 @@ func readGroup(text []byte) (*ledger, error) {
 	}
 	return &ledger{
 		parent: group.Spec.ParentBizGroup, hard: read(group.Spec.Hard),
-		used: read(group.Status.Used), reservations: len(group.Status.Reservations),
+		used: read(group.Status.Used), reservations: group.Status.Reservations,
 		over: meta.IsStatusConditionTrue(group.Status.Conditions, "Overcommitted"),
 	}, nil
 }
@@ -167,7 +170,20 @@ func chargeOf(object runtime.Object) (*charged, error) {
 		return &charged{}, nil
 	}
 	ofModel := meta.Labels[cpuTypeLabel] == model || template.Labels[cpuTypeLabel] == model
-	return &charged{group: meta.Labels[groupLabel], amounts: podAmounts(template.Spec, ofModel, pods)}, nil
+	return &charged{
+		group: meta.Labels[groupLabel], amounts: podAmounts(template.Spec, ofModel, pods), uid: meta.UID, by: changedBy(&meta),
+	}, nil
+}
+
+// changedBy is who changed an object last and how, and which owners it names.
+func changedBy(meta *metav1.ObjectMeta) string {
+	var last metav1.ManagedFieldsEntry
+	for _, entry := range meta.ManagedFields {
+		if entry.Time != nil && (last.Time == nil || last.Time.Before(entry.Time)) {
+			last = entry
+		}
+	}
+	return fmt.Sprintf("%s %s %s, owners %v", last.Manager, last.Operation, last.Subresource, meta.OwnerReferences)
 }
 
 // jobPods is how many pods a Job may have at once.

@@ -43,6 +43,18 @@ type groupSums struct {
 	silent    bool    // the ledger does not tell what lives
 	since     time.Duration
 	told      bool // of that
+	// history is what happened to it last: what a finding is read with.
+	history []string
+	found   bool // a finding told of it
+}
+
+// remembered is how much of its history a group keeps.
+const remembered = 12
+
+// remember keeps what happened to the group.
+func (g *groupSums) remember(format string, args ...any) {
+	g.history = append(g.history, time.Now().Format("05.000 ")+fmt.Sprintf(format, args...))
+	g.history = g.history[max(0, len(g.history)-remembered):]
 }
 
 func newChecker() *checker {
@@ -66,11 +78,11 @@ func (c *checker) apply(change change) {
 	name, ok := strings.CutPrefix(change.key, groupsKey)
 	switch {
 	case ok:
-		c.putGroup(name, change.group)
+		c.putGroup(name, change)
 	case change.key == leaseKey:
 		c.pulse.beat(change.lease)
 	default:
-		c.putWorkload(change.key, change.workload)
+		c.putWorkload(change)
 		c.putStanding(change.key, change.standing)
 	}
 	for name, g := range c.groups {
@@ -91,29 +103,34 @@ func (c *checker) group(name string) *groupSums {
 	return c.groups[name]
 }
 
-func (c *checker) putWorkload(key string, now *charged) {
+func (c *checker) putWorkload(change change) {
+	key, now := change.key, change.workload
 	if before, ok := c.workloads[key]; ok && before.group != "" {
 		g := c.group(before.group)
 		g.persisted = g.persisted.minus(before.amounts)
+		g.remember("%d %s no more %v", change.revision, key, before.amounts)
 	}
 	delete(c.workloads, key)
 	if now != nil && now.group != "" {
 		c.workloads[key] = *now
 		g := c.group(now.group)
 		g.persisted = g.persisted.plus(now.amounts)
+		g.remember("%d %s %v, %s, by %s", change.revision, key, now.amounts, now.uid, now.by)
 	}
 }
 
-func (c *checker) putGroup(name string, now *ledger) {
-	g := c.group(name)
+func (c *checker) putGroup(name string, change change) {
+	g, now := c.group(name), change.group
 	if g.exists && g.parent != "" {
 		parent := c.group(g.parent)
 		parent.persisted, parent.hardOfAll = parent.persisted.minus(g.hard), parent.hardOfAll.minus(g.hard)
 	}
 	if now == nil {
 		g.ledger, g.exists, g.ceiling = ledger{}, false, amounts{}
+		g.remember("%d gone", change.revision)
 		return
 	}
+	g.remember("%d ledger: hard %v, used %v, reserved %s", change.revision, now.hard, now.used, now.reservations)
 	if now.parent != "" {
 		parent := c.group(now.parent)
 		parent.persisted, parent.hardOfAll = parent.persisted.plus(now.hard), parent.hardOfAll.plus(now.hard)
@@ -157,6 +174,10 @@ func (c *checker) count(counter *int, what []string, is string, change change, g
 	}
 	if *counter++; len(c.findings) < most {
 		c.findings = append(c.findings, fmt.Sprintf("revision %d (%s): group %s is %s: %s", change.revision, change.key, group, is, strings.Join(what, "; ")))
+		if g := c.group(group); !g.found {
+			g.found = true
+			c.findings = append(c.findings, g.history...)
+		}
 	}
 }
 
@@ -215,8 +236,8 @@ func (c *checker) drifts() []string {
 	defer c.mu.Unlock()
 	var drifts []string
 	for name, g := range c.groups {
-		if charge := g.living.charge.plus(g.hardOfAll); g.exists && (g.used != charge || g.reservations > 0) {
-			drifts = append(drifts, fmt.Sprintf("group %s: used %v, charged %v, %d reservations", name, g.used, charge, g.reservations))
+		if charge := g.living.charge.plus(g.hardOfAll); g.exists && (g.used != charge || len(g.reservations) > 0) {
+			drifts = append(drifts, fmt.Sprintf("group %s: used %v, charged %v, reserved %s", name, g.used, charge, g.reservations))
 		}
 	}
 	slices.Sort(drifts)

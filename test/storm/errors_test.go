@@ -25,8 +25,11 @@ const (
 	unexpected  outcome = "unexpected"
 )
 
-// notResizable is what the API server says of a pod that runs: kwok's nodes cannot resize it.
-const notResizable = "Pod running on node without support for resize"
+// What the API server says of a resize: kwok's nodes cannot resize a pod that runs, and one that lingers is on no node.
+const (
+	notResizable = "Pod running on node without support for resize"
+	nodeNotThere = `is forbidden: node "nowhere" not found`
+)
 
 // rolesUnread says whether a text is what an API server says that has just started and not read its roles yet.
 func rolesUnread(text string) bool {
@@ -50,7 +53,7 @@ func outcomeOf(err error) outcome {
 		return refused
 	case apierrors.IsConflict(err) && !ours:
 		return ownConflict
-	case apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) || strings.Contains(text, notResizable):
+	case apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) || strings.Contains(text, notResizable) || strings.Contains(text, nodeNotThere):
 		return raced
 	case isUnavailable(err) || apierrors.IsForbidden(err) && rolesUnread(text):
 		return unavailable

@@ -282,6 +282,22 @@ func TestLedgerRefusesBelowWhatIsOver(t *testing.T) {
 
 // A request may be asked about twice, when the object changes under it: what was
 // reserved the first time is no reason for a refusal once the controller has seen it.
+// TestLedgerAllowsNothingUnreserved: the groups around may change between a refusal and
+// its reasons in full. What these would allow has no reservation.
+func TestLedgerAllowsNothingUnreserved(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "10"))
+	l := newLedger(newGroups(), nil, nil, newMeters())
+	calls := 0
+	r := &request{judge: func(*quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
+		calls++
+		return &report.QuotaCheck{Allowed: calls > 1, Reasons: []string{fmt.Sprint("call ", calls)}}, &stowagev1alpha1.Reservation{UID: "1"}
+	}}
+	reserved, refused := l.judgeBatch(group.Name, group, []*request{r}, true)
+	if reserved || !refused || r.check.Allowed {
+		t.Errorf("reserved %t, refused %t, answered %+v: want the refusal, as nothing is reserved", reserved, refused, r.check)
+	}
+}
+
 func TestLedgerWaitsForEarlierChanges(t *testing.T) {
 	c := newClient(t, install.Endpoint{})
 	group := counted(t, c, newGroup("nlp", "", list("limits.cpu", "4")))
