@@ -56,6 +56,9 @@ type Judge struct {
 	Defaults func(namespace string) workload.Defaults
 	// Known returns the group of that name as last seen; nil where none was.
 	Known func(name string) *Group
+	// Allowing returns the names of the groups that workloads of the namespace may be tied
+	// to, whoever asks, as last seen.
+	Allowing func(namespace string) []string
 	// Requester is how a refusal names who asks: "user jane", "you".
 	Requester string
 }
@@ -271,7 +274,7 @@ func (j *Judge) ungrouped(ctx context.Context, e Edit, was former) (*Case, error
 	case released:
 		return nil, nil // its controller cannot but let it go
 	case taken:
-		return decided(CheckUngrouped(Change{New: e.Kind.Meta(e.After)})), nil
+		return decided(CheckUngrouped(Change{New: e.Kind.Meta(e.After)}, j.Allowing)), nil
 	}
 	change, err := e.read()
 	if err != nil {
@@ -315,7 +318,7 @@ func (j *Judge) untied(ctx context.Context, change Change) (*Case, error) {
 	if stands || err != nil {
 		return nil, err
 	}
-	return decided(CheckUngrouped(change)), nil
+	return decided(CheckUngrouped(change, j.Allowing)), nil
 }
 
 // madeByStanding says whether the requester is the controller of an object that stands,

@@ -66,7 +66,7 @@ func (a *asked) judge(tree *quota.Tree) *quota.Judge {
 	none := func() []*corev1.Node { return nil }
 	nothing := func(types.UID) []quota.Part { return nil }
 	plain := func(string) workload.Defaults { return workload.Defaults{} }
-	return &quota.Judge{Questions: a, Kinds: table, Nodes: none, Living: nothing, Defaults: plain, Known: tree.Group, Requester: "you"}
+	return &quota.Judge{Questions: a, Kinds: table, Nodes: none, Living: nothing, Defaults: plain, Known: tree.Group, Allowing: tree.Allowing, Requester: "you"}
 }
 
 // replicaSet is default/web-1, of so many replicas of one core.

@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 )
 
@@ -78,5 +80,41 @@ func TestOutsideTemplate(t *testing.T) {
 	}
 	if check := c.By(tree); check.Allowed || !strings.Contains(strings.Join(check.Reasons, "\n"), "kubectl quota enable default") {
 		t.Errorf("allowed %t, %q", check.Allowed, check.Reasons)
+	}
+}
+
+// Who has to name a group is told which ones there are to name; such a user may not list
+// them.
+func TestUngroupedNamesGroups(t *testing.T) {
+	allowing := func(group *quota.Group, namespaces ...string) *quota.Group {
+		group.Spec.Allow = &stowagev1alpha1.Allow{Namespaces: namespaces}
+		return group
+	}
+	going := allowing(newGroup("going", "", list("pods", "1")), "def*")
+	going.DeletionTimestamp = &metav1.Time{Time: monday}
+	others := []*quota.Group{newGroup("other", "", list("pods", "1")), allowing(newGroup("elsewhere", "", list("pods", "1")), "strict"),
+		allowing(newGroup("folder", "", nil), "default"), going}
+	const demand = "namespace default: every workload needs a group (label stowage.dev/require-biz-group): add the label biz.group.resource.quota: NAME"
+	for name, test := range map[string]struct {
+		allow []string
+		want  string
+	}{
+		"none": {nil, demand + "; no group allows this namespace by its spec.allow.namespaces: ask who administers quota which one to name"},
+		"one":  {[]string{"web"}, demand + "; groups that allow this namespace: web"},
+		"many": {[]string{"g", "f", "e", "d", "c", "b", "a"}, demand + "; groups that allow this namespace: a, b, c, d, e and 2 more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			groups := slices.Clone(others)
+			for _, name := range test.allow {
+				groups = append(groups, allowing(newGroup(name, "", list("pods", "1")), "def*"))
+			}
+			c, err := (&asked{strict: true}).judge(quota.NewTree(groups)).Edit(t.Context(), quota.Edit{Kind: kindOf(t, "replicasets.apps"), After: replicaSet("", 3, nil)})
+			if err != nil || c == nil {
+				t.Fatal(c, err)
+			}
+			if got := quota.Text(c.By(nil).QuotaCheck); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -35,14 +36,33 @@ func RequiresGroup(labels map[string]string) bool {
 }
 
 // CheckUngrouped judges a workload without a group in a namespace that demands one. A
-// workload that had no group before may stay as it is, or become smaller.
-func CheckUngrouped(c Change) *report.QuotaCheck {
+// workload that had no group before may stay as it is, or become smaller. allowing names
+// the groups that allow a namespace: who has rights in a namespace alone cannot list them.
+func CheckUngrouped(c Change, allowing func(namespace string) []string) *report.QuotaCheck {
 	check := newCheck("", objectName(c.New))
 	if c.ties() || c.grows() {
-		refuse(check, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; \"kubectl get bizrq\" lists the groups",
-			c.New.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel)
+		refuse(check, "namespace %s: every workload needs a group (label %s): add the label %s: NAME; %s",
+			c.New.Namespace, stowagev1alpha1.RequireGroupLabel, stowagev1alpha1.GroupLabel, choice(allowing(c.New.Namespace)))
 	}
 	return check
+}
+
+// choice says which groups there are to name in a namespace.
+func choice(groups []string) string {
+	const most = 5
+	if len(groups) == 0 {
+		return "no group allows this namespace by its spec.allow.namespaces: ask who administers quota which one to name"
+	}
+	return "groups that allow this namespace: " + Few(groups, most)
+}
+
+// Few is the first names, and how many more there are: "a, b and 2 more".
+func Few(names []string, most int) string {
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // CheckPart judges what somebody other than its controller does with a part of the

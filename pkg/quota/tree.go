@@ -55,6 +55,19 @@ func (t *Tree) Group(name string) *Group { return t.groups[name] }
 // Names are all groups' names, sorted.
 func (t *Tree) Names() []string { return slices.Sorted(maps.Keys(t.groups)) }
 
+// Allowing are the names, sorted, of the groups that workloads of the namespace may be
+// tied to by spec.allow; those that limit nothing, or are being deleted, are none to name.
+func (t *Tree) Allowing(namespace string) []string {
+	var names []string
+	for name, group := range t.groups {
+		if len(group.Spec.Hard) > 0 && !closed(group) && Allows(group, namespace) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Children are the groups whose parent is the named group, by name.
 func (t *Tree) Children(name string) []*Group {
 	children := t.children[name]

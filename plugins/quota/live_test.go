@@ -91,7 +91,7 @@ func TestLive(t *testing.T) {
 	l.Sub("tree", func(l command.Live) { live{l}.testTree() })
 	l.Sub("check", func(l command.Live) { live{l}.testCheck() })
 	l.Sub("rights", func(l command.Live) {
-		l.Expect([]string{"tree", "--as=poor"}, cli.ExitError, "bizgroupresourcequotas.stowage.dev cannot be listed (forbidden): nothing can be said without them; ask for the right to list them\n")
+		l.Expect([]string{"tree", "--as=poor"}, cli.ExitError, "bizgroupresourcequotas.stowage.dev cannot be listed (forbidden): nothing can be said without them; ask for the right to list them, or to get the one that you name\n")
 	})
 	l.Sub("completion", func(l command.Live) { live{l}.testCompletion() })
 	l.Sub("watch", func(l command.Live) { live{l}.testWatch() })

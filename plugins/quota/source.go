@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -135,7 +134,7 @@ type unlisted struct{ missing snapshot.Missing }
 
 // Error implements error.
 func (u unlisted) Error() string {
-	return fmt.Sprintf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them", groupResource, u.missing.Why())
+	return fmt.Sprintf("%s cannot be listed (%s): nothing can be said without them; ask for the right to list them, or to get the one that you name", groupResource, u.missing.Why())
 }
 
 // notes say what could not be listed or read, and what is unknown for it.
@@ -159,12 +158,8 @@ func uncounted(groups *state.State) []string {
 	}
 	const most = 3
 	var names []string
-	for _, group := range uncounted[:min(len(uncounted), most)] {
+	for _, group := range uncounted {
 		names = append(names, group.Name)
 	}
-	text := strings.Join(names, ", ")
-	if more := len(uncounted) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return []string{fmt.Sprintf("%s: not counted yet, so what is used may be more than is shown; is the in-cluster component running? (kubectl quota status)", text)}
+	return []string{fmt.Sprintf("%s: not counted yet, so what is used may be more than is shown; is the in-cluster component running? (kubectl quota status, for who may see it)", quota.Few(names, most))}
 }

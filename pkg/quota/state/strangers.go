@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -12,6 +11,9 @@ import (
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
+
+// mostNames is how many objects of a kind are named.
+const mostNames = 3
 
 // Strangers says of the objects that name a group and are of no workload kind, in a line
 // a kind, that they charge nothing and what to do.
@@ -29,19 +31,9 @@ func (s *State) Strangers() []string {
 	}
 	var lines []string
 	for _, kind := range kinds {
-		lines = append(lines, fmt.Sprintf("%s %s %s", kind, few(names[kind]), s.Kinds.Uncharged(kind)))
+		lines = append(lines, fmt.Sprintf("%s %s %s", kind, quota.Few(names[kind], mostNames), s.Kinds.Uncharged(kind)))
 	}
 	return lines
-}
-
-// few is the first names, and how many more there are.
-func few(names []string) string {
-	const most = 3
-	text := strings.Join(names[:min(len(names), most)], ", ")
-	if more := len(names) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
 
 // Stranger lets an object of no workload kind by that names a group, with a warning that

@@ -210,6 +210,7 @@ func (t *Trial) judge() *quota.Judge {
 		Living:    t.state.Workloads.Living,
 		Defaults:  t.state.Workloads.Defaults,
 		Known:     t.groups.Group,
+		Allowing:  t.groups.Allowing,
 		Requester: t.requester.Name,
 	}
 }

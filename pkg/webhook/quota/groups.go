@@ -49,6 +49,13 @@ func (g *groups) remove(group *quota.Group) {
 	}
 }
 
+// allowing are the names of the groups that allow the namespace.
+func (g *groups) allowing(namespace string) []string {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.tree.Allowing(namespace)
+}
+
 // above are the group's ancestors, its parent first.
 func (g *groups) above(group *quota.Group) []*quota.Group {
 	g.mu.RLock()

@@ -43,6 +43,7 @@ func (d *decider) judgeOf(req *admission.Request) *quota.Judge {
 		Living:    d.Owners.Living,
 		Defaults:  d.Owners.Defaults,
 		Known:     d.ledger.groups.get,
+		Allowing:  d.ledger.groups.allowing,
 		Requester: "user " + req.UserInfo.Username,
 	}
 }

@@ -374,7 +374,7 @@ func testRequired(t *testing.T, c client.Client) {
 		err = jane.Create(ctx, newPod("strict", "bare", "", "1"), client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "admission webhook"), nil
 	}))
-	wantRefused(t, err, "namespace strict: every workload needs a group (label stowage.dev/require-biz-group)", "kubectl get bizrq")
+	wantRefused(t, err, "namespace strict: every workload needs a group (label stowage.dev/require-biz-group)", "groups that allow this namespace: req")
 
 	// What a workload makes names the group too, and is no charge beside it.
 	web := newDeployment("strict", "web", "req", 2, "1")
