@@ -353,7 +353,7 @@ func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, l
 		case !check.Allowed:
 			refused = true
 			if live {
-				check, _ = r.judge(l.groups.around(name, besides))
+				check = r.inFull(check, l.groups.around(name, besides))
 				r.waits = r.changedBefore(group)
 			}
 		case reservation != nil && group != nil:
@@ -363,6 +363,16 @@ func (l *ledger) judgeBatch(name string, group *quota.Group, batch []*request, l
 		r.check = check
 	}
 	return reserved, refused
+}
+
+// inFull is a refusal with all that the groups around say of it. They may have changed
+// since it was made, and would allow the request by now: nothing is reserved for that, so
+// the refusal stands.
+func (r *request) inFull(refusal *report.QuotaCheck, around *quota.Tree) *report.QuotaCheck {
+	if full, _ := r.judge(around); !full.Allowed {
+		return full
+	}
+	return refusal
 }
 
 // reserve writes the request's reservation into group, and says whether there was room.
