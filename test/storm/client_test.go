@@ -186,10 +186,10 @@ func (u *user) run(ctx context.Context) {
 	}
 }
 
-// pause is none, or a moment after a request that nobody could answer.
+// pause is none, or a moment after a request that nobody could answer: what starts must get to it.
 func (u *user) pause() time.Duration {
 	if u.last == unavailable {
-		return 200 * time.Millisecond
+		return time.Second
 	}
 	return 0
 }
