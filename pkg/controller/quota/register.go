@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -21,7 +23,8 @@ type Options struct {
 	Kinds *workload.Kinds
 	// Clock times pods' hours, expiries and refills.
 	Clock clock.PassiveClock
-	// ReservationTTL is how long a request may be under way.
+	// ReservationTTL is how long a request may be under way. Default:
+	// quota.DefaultReservationTTL.
 	ReservationTTL time.Duration
 	// Resync is how often every group is counted anew, whatever happens.
 	Resync time.Duration
@@ -46,7 +49,8 @@ func Register(mgr ctrl.Manager, opts Options) (*View, error) {
 	}
 	r := &Reconciler{
 		view: view, kinds: opts.Kinds, reader: mgr.GetAPIReader(), writer: mgr.GetClient().Status(),
-		events: mgr.GetEventRecorder("stowage-manager"), clock: opts.Clock, resync: opts.Resync, meters: meters, stood: newStood(opts.ReservationTTL),
+		events: mgr.GetEventRecorder("stowage-manager"), clock: opts.Clock, resync: opts.Resync, meters: meters,
+		stood: newStood(cmp.Or(opts.ReservationTTL, quota.DefaultReservationTTL)),
 	}
 	const workers = 4
 	return view, ctrl.NewControllerManagedBy(mgr).
