@@ -28,6 +28,8 @@ type OutputFlags struct {
 	NoHeaders bool
 	SortBy    string
 	Color     ColorMode
+	// Unnamed says that what is printed has no name that -o name could print.
+	Unnamed bool
 	// Items is the list field of the report that custom columns have a row for each
 	// element of.
 	Items string
@@ -68,7 +70,11 @@ func complete(cmd *cobra.Command, flag string, values func() []string) {
 
 // formats names every format, sorted as kubectl shows them: by family.
 func (f *OutputFlags) formats() []string {
-	return slices.Concat([]string{formatWide}, f.json.AllowedFormats(), []string{formatName}, f.text.AllowedFormats(), f.columns.AllowedFormats())
+	names := []string{formatName}
+	if f.Unnamed {
+		names = nil
+	}
+	return slices.Concat([]string{formatWide}, f.json.AllowedFormats(), names, f.text.AllowedFormats(), f.columns.AllowedFormats())
 }
 
 // Human says whether people read the output: the default format and "wide".
@@ -87,7 +93,7 @@ func (f *OutputFlags) Validate() error {
 	if _, err := parseSortBy(f.SortBy); err != nil {
 		return err
 	}
-	if f.Human() || f.Name() {
+	if f.Human() || f.Name() && !f.Unnamed {
 		return nil
 	}
 	_, err := f.printer()

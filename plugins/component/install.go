@@ -260,6 +260,14 @@ func (o *options) uninstall(ctx context.Context) error {
 
 // preview prints the objects, or a line for each, without asking a cluster.
 func (o *options) preview(what string) error {
+	if o.output.Name() {
+		for _, object := range o.objects {
+			if _, err := fmt.Fprintln(o.Out, print.Escape(install.Describe(object))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if !o.output.Human() {
 		list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List"}}
 		for _, object := range o.objects {

@@ -123,6 +123,29 @@ func TestInstallManifests(t *testing.T) {
 	}
 }
 
+// What would be applied is printed in every format of kubectl's.
+func TestInstallFormats(t *testing.T) {
+	for format, want := range map[string]string{
+		"wide":                              `(?s)namespace/stowage-system would be applied \(dry run\)\n.*`,
+		"name":                              `namespace/stowage-system\ncustomresourcedefinition\.apiextensions\.k8s\.io/bizgroupresourcequotas\.stowage\.dev\n(\S+/\S+\n){20}`,
+		"json":                              `(?s)\{\n    "apiVersion": "v1",\n    "items": .*`,
+		"yaml":                              `(?s)apiVersion: v1\nitems:\n.*`,
+		"kyaml":                             `(?s)---\n\{\n  apiVersion: "v1",\n.*`,
+		"jsonpath={.items[0].kind}":         `Namespace`,
+		"jsonpath-as-json={.items[0].kind}": `\[\n    "Namespace"\n\]\n`,
+		"go-template={{(index .items 1).metadata.name}}": `bizgroupresourcequotas\.stowage\.dev`,
+		"custom-columns=KIND:.kind,NAME:.metadata.name":  `KIND +NAME\nNamespace +stowage-system\n(\S+ +\S+\n){21}`,
+	} {
+		code, stdout, stderr := run(t, "install", "--image=m:1", "--dry-run=client", "-o", format)
+		if code != 0 || stderr != "" || !regexp.MustCompile(`^`+want+`$`).MatchString(stdout) {
+			t.Errorf("-o %s: exit code %d, stderr %q, stdout:\n%.300s", format, code, stderr, stdout)
+		}
+	}
+	if _, _, stderr := run(t, "status", "-o", "name"); !strings.Contains(stderr, `unable to match a printer suitable for the output format "name", allowed formats are: wide,`) || strings.Contains(stderr, ",name") {
+		t.Errorf("a status has no name: %s", stderr)
+	}
+}
+
 // TestInstallLive installs into a real control plane, looks, and uninstalls.
 func TestInstallLive(t *testing.T) {
 	cluster := lab.New(t, lab.Options{})

@@ -37,6 +37,7 @@ type statusOptions struct {
 // newStatusCommand returns the command status of the plugin of that name.
 func newStatusCommand(env cli.Env, plugin string) *cobra.Command {
 	o := &statusOptions{Env: env, output: cli.NewOutputFlags(), plugin: plugin}
+	o.output.Unnamed = true
 	cmd := &cobra.Command{
 		Use:                   "status",
 		DisableFlagsInUseLine: true,

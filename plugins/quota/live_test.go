@@ -62,7 +62,7 @@ func TestLive(t *testing.T) {
 	l := live{plugin().Start(t)}
 	l.Create(build.Node("only").Capacity("cpu=16,memory=64Gi").Obj(), build.ResourceQuota("default", "native", "requests.cpu=64", ""))
 
-	l.Expect([]string{"tree"}, 0, "default/native   requests.cpu", "To install business groups: kubectl quota install\n")
+	l.Expect([]string{"tree"}, 0, "default/native   requests.cpu", "The in-cluster component is not installed: kubectl quota install\n")
 	l.Expect([]string{"create", "ai", "--hard", "limits.cpu=1", "--yes"}, cli.ExitError, "is not served by https://", "install the in-cluster component first (kubectl quota install)\n")
 
 	l.Create(decode(t, read(t, groupCRD)), decode(t, rolloutCRD))
@@ -145,6 +145,7 @@ func (l live) testDelete() {
 }
 
 func (l live) testCreate() {
+	l.Expect([]string{"tree"}, 0, "No business groups found in ", ". To create the first one: kubectl quota create NAME --hard ")
 	root := []string{"create", "ai", "--hard", "limits.cpu=10,cash/limits.cpu=100"}
 	l.Expect(root, cli.ExitError, "error: stdin is no terminal to ask on: expected --yes, or --dry-run=server to see what would be done\n")
 	l.Expect(append(root, "--dry-run=client"), 0, "bizgroupresourcequota.stowage.dev/ai created (dry run)\n")

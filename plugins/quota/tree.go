@@ -12,6 +12,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/cli"
+	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
@@ -182,5 +183,19 @@ func (o *treeOptions) explainNone(snap *snapshot.Snapshot) {
 	if len(snap.ResourceQuotas) == 0 {
 		shown = "and no ResourceQuota in any namespace"
 	}
-	fmt.Fprintf(o.ErrOut, "No business groups found in %s, %s. To install business groups: kubectl quota install\n", snap.Source, shown)
+	fmt.Fprintf(o.ErrOut, "No business groups found in %s, %s. %s\n", print.Escape(snap.Source), shown, firstStep(snap))
+}
+
+// firstStep is what to do where there is no group yet.
+func firstStep(snap *snapshot.Snapshot) string {
+	const create = "kubectl quota create NAME --hard limits.cpu=100,limits.memory=512Gi"
+	switch {
+	case slices.ContainsFunc(snap.Missing, func(m snapshot.Missing) bool {
+		return m.Resource == groupResource && m.Reason == snapshot.NotServed
+	}):
+		return "The in-cluster component is not installed: kubectl quota install"
+	case snap.ServerVersion != "": // all that is served was looked at
+		return "To create the first one: " + create
+	}
+	return "To create one: " + create + " (once the in-cluster component is installed: kubectl quota install)"
 }

@@ -29,11 +29,16 @@ func treeCases() []command.Case {
 		{Name: "tree-without-groups", Args: []string{"tree", "--snapshot", "testdata/dumps/native.yaml"}},
 		{Name: "tree-without-groups-name", Args: []string{"tree", "--snapshot", "testdata/dumps/native.yaml", "-o", "name"}},
 		{Name: "tree-of-nothing", Args: []string{"tree", "--snapshot", "-"}, Stdin: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"},
+		{Name: "tree-of-none-yet", Args: []string{"tree", "--snapshot", "-"}, Stdin: emptyCluster},
+		{Name: "tree-not-installed", Args: []string{"tree", "--snapshot", "-"}, Stdin: emptyCluster + "missing: [{resource: bizgroupresourcequotas.stowage.dev, reason: not served}]\n"},
 		{Name: "tree-forbidden", Args: []string{"tree", "--snapshot", "testdata/dumps/forbidden.yaml"}},
 		{Name: "tree-hostile", Args: []string{"tree", "--snapshot", "testdata/dumps/hostile.yaml"}},
 		{Name: "tree-cycle", Args: []string{"tree", "a", "--snapshot", "testdata/dumps/hostile.yaml", "--resource", "pods"}},
 	}
 }
+
+// emptyCluster is the beginning of the dump of one without groups.
+const emptyCluster = "apiVersion: report.stowage.dev/v1alpha1\nkind: SnapshotInfo\nserverVersion: v1.37.1\ntakenAt: \"2026-03-02T09:30:00Z\"\n"
 
 // treeMistakes get one clear line each.
 func treeMistakes() []command.Case {
