@@ -10,8 +10,8 @@ import (
 
 // Escape makes a string from the cluster safe for one line of a terminal. What
 // kubectl escapes looks as kubectl shows it ("^[" for ESC); other control
-// characters and the invisible ones that reorder text (bidi overrides) appear
-// as Go escapes.
+// characters, and those that cannot be seen (they reorder text, break lines, or
+// make different texts look alike), appear as Go escapes.
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, unsafe) {
 		return s
@@ -28,7 +28,14 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// unsafe reports runes that act on a terminal instead of being shown by it.
+// The joiners are seen by what they do to the letters beside them.
+const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
+
+// unsafe reports runes that act on a terminal instead of being shown by it, or are shown
+// as nothing.
 func unsafe(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	if r == zeroWidthNonJoiner || r == zeroWidthJoiner {
+		return false
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }

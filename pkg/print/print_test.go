@@ -22,6 +22,9 @@ func TestEscape(t *testing.T) {
 		{"newline forges a line", "a\nb", `a\nb`},
 		{"control sequence introducer of C1", "\u009b31m", `\u009b31m`},
 		{"bidi override reorders text", "a\u202eb", `a\u202eb`},
+		{"line separator", "a\u2028b", `a\u2028b`},
+		{"nothing that is seen tells names apart", "a\u200b\ufeff\u00ad\u3164", `a\u200b\ufeff\u00ad\u3164`},
+		{"scripts that join letters, and emoji", "می\u200cخواهم 👩\u200d🔬 ☺️", "می\u200cخواهم 👩\u200d🔬 ☺️"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, print.Escape(tc.in)); diff != "" {
@@ -39,6 +42,7 @@ func TestTruncate(t *testing.T) {
 		{"short enough", "web-0", "web-0", "web-0", 5},
 		{"cut", "speech-batch-x7k2p", "speech-ba…", "speec…7k2p", 10},
 		{"wide characters are not cut in half", "推荐系统特征", "推荐…", "推…征", 6},
+		{"a letter that takes in the next one", "web-\u0d4eAA", "web-…", "we…A", 5},
 		{"no room", "web-0", "", "", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -55,7 +59,7 @@ func TestTruncate(t *testing.T) {
 func TestTruncateNeverExceedsTheWidth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, width := print.Escape(rapid.String().Draw(t, "text")), rapid.IntRange(0, 40).Draw(t, "width")
-		for _, cut := range []string{print.Truncate(text, width), print.TruncateMiddle(text, width)} {
+		for _, cut := range []string{print.Truncate(text, width), print.TruncateMiddle(text, width), print.TruncateLeft(text, width)} {
 			if got := print.Width(cut); got > width {
 				t.Fatalf("%q is %d wide, limit %d", cut, got, width)
 			}

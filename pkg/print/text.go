@@ -25,7 +25,18 @@ func TruncateMiddle(name string, width int) string {
 		return Truncate(name, width)
 	}
 	tail := (width - 1) / 2
-	return Truncate(name, width-tail) + ansi.TruncateLeft(name, total-tail, "")
+	head := Truncate(name, width-tail)
+	return head + end(name, tail)
+}
+
+// end is the longest end of a text of at most width cells. A letter that takes in the next
+// one is cut off with it or not at all, so that cells cannot be counted from the front.
+func end(text string, width int) string {
+	for cut := Width(text) - width; ; cut++ {
+		if rest := ansi.TruncateLeft(text, cut, ""); Width(rest) <= width {
+			return rest
+		}
+	}
 }
 
 // TruncateLeft cuts a text to at most width cells and keeps its end, the first cell an
@@ -35,7 +46,7 @@ func TruncateLeft(text string, width int) string {
 	if total <= width || width < 1 {
 		return Truncate(text, width)
 	}
-	return ellipsis + ansi.TruncateLeft(text, total-width+1, "")
+	return ellipsis + end(text, width-1)
 }
 
 // minText is what is kept of a text before its lead is cut too, in cells.
