@@ -97,6 +97,27 @@ func people() *print.Table {
 	return table
 }
 
+// A note gives way to the text that it is about.
+func TestTableNote(t *testing.T) {
+	table := print.NewTable(print.Column{Title: "NAME", Left: true, Flexible: true}, print.Column{Title: "LEFT"})
+	table.Append(print.Cell{Lead: "└── ", Text: "bg-17", Note: "推荐系统\x1b"}, print.Cell{Text: "4"})
+	table.Append(print.Cell{Text: "recommendation", Note: "a"}, print.Cell{Text: "5"})
+	for width, want := range map[int]string{
+		0:  "└── bg-17 (推荐系统^[)   4\nrecommendation (a)       5\n",
+		21: "└── bg-17 (推荐…)   4\nrecommendation      5\n",
+		18: "└── bg-17        4\nrecommendation   5\n",
+		17: "└── bg-17       4\n…commendation   5\n",
+	} {
+		var out bytes.Buffer
+		if err := table.Write(&out, print.TableOptions{Width: width, NoHeaders: true}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("width %d:\n%s", width, diff)
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -31,6 +31,9 @@ type Cell struct {
 	// Text need not be escaped. An empty one shows as "<none>", which kubectl prints too: every row has the same
 	// number of fields.
 	Text string
+	// Note stands behind the text in parentheses, as much of it as there is room for. It need
+	// not be escaped.
+	Note string
 	// Style is the cell's look, nil for none.
 	Style Style
 }
@@ -58,7 +61,7 @@ func (t *Table) Append(cells ...Cell) {
 	row := make([]Cell, len(t.columns))
 	copy(row, cells)
 	for i := range row {
-		row[i].Text = row[i].Lead + Escape(cmp.Or(row[i].Text, "<none>"))
+		row[i].Text, row[i].Note = row[i].Lead+Escape(cmp.Or(row[i].Text, "<none>")), Escape(row[i].Note)
 	}
 	t.rows = append(t.rows, row)
 }
@@ -67,7 +70,7 @@ func (t *Table) Append(cells ...Cell) {
 func (t *Table) Width(opts TableOptions) int {
 	opts.Width = 0
 	total := Width(opts.Indent) + columnGap*(len(t.columns)-1)
-	for _, width := range t.widths(opts) {
+	for _, width := range t.Widths(opts) {
 		total += width
 	}
 	return total
@@ -87,7 +90,7 @@ type TableOptions struct {
 
 // Write draws the table.
 func (t *Table) Write(w io.Writer, opts TableOptions) error {
-	widths := t.widths(opts)
+	widths := t.Widths(opts)
 	var b strings.Builder
 	if !opts.NoHeaders {
 		titles := make([]Cell, len(t.columns))
@@ -107,14 +110,7 @@ func (t *Table) Write(w io.Writer, opts TableOptions) error {
 func (t *Table) line(cells []Cell, widths []int) string {
 	var b strings.Builder
 	for i, cell := range cells {
-		cut := Truncate(cell.Text, widths[i])
-		switch {
-		case t.columns[i].Middle:
-			cut = TruncateMiddle(cell.Text, widths[i])
-		case t.columns[i].Left:
-			cut = truncateAfter(cell.Lead, cell.Text, widths[i])
-		}
-		styled := cell.Style.render(cut)
+		styled := cell.Style.render(t.columns[i].cut(cell, widths[i]))
 		if i < len(cells)-1 {
 			styled = padRight(styled, widths[i]+columnGap)
 		}
@@ -123,16 +119,41 @@ func (t *Table) line(cells []Cell, widths []int) string {
 	return b.String()
 }
 
-// widths returns each column's width in cells: its widest cell, then shrunk
+// cut is the cell in at most width cells.
+func (c Column) cut(cell Cell, width int) string {
+	if room := width - Width(cell.Text) - parentheses; cell.Note != "" && room >= min(minText, Width(cell.Note)) {
+		return cell.Text + " (" + Truncate(cell.Note, room) + ")"
+	}
+	switch {
+	case c.Middle:
+		return TruncateMiddle(cell.Text, width)
+	case c.Left:
+		return truncateAfter(cell.Lead, cell.Text, width)
+	}
+	return Truncate(cell.Text, width)
+}
+
+// parentheses is how many cells there are around a note.
+const parentheses = 3
+
+// width is how wide the cell is when nothing is cut.
+func (c Cell) width() int {
+	if c.Note == "" {
+		return Width(c.Text)
+	}
+	return Width(c.Text) + parentheses + Width(c.Note)
+}
+
+// Widths returns each column's width in cells: its widest cell, then shrunk
 // until the table fits, flexible columns before the others.
-func (t *Table) widths(opts TableOptions) []int {
+func (t *Table) Widths(opts TableOptions) []int {
 	widths := make([]int, len(t.columns))
 	for i, column := range t.columns {
 		if !opts.NoHeaders {
 			widths[i] = Width(column.Title)
 		}
 		for _, row := range t.rows {
-			widths[i] = max(widths[i], Width(row[i].Text))
+			widths[i] = max(widths[i], row[i].width())
 		}
 	}
 	if opts.Width == 0 {

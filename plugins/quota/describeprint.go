@@ -203,7 +203,11 @@ func idle(charged quota.Charged) string {
 func (p *describePrinter) children(children []state.Child) {
 	var entries []entry
 	for _, child := range children {
-		entries = append(entries, entry{child.Name, cmp.Or(amounts(child.Hard), "nothing")})
+		name := child.Name
+		if child.DisplayName != "" {
+			name += " (" + displayed(child.DisplayName) + ")"
+		}
+		entries = append(entries, entry{name, cmp.Or(amounts(child.Hard), "nothing")})
 	}
 	p.list("Children", entries)
 }

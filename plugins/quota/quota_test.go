@@ -52,7 +52,7 @@ func TestMain(m *testing.M) { command.Main(m) }
 func TestGolden(t *testing.T) {
 	plugin().Golden(t, slices.Concat(
 		treeCases(), describeCases(), checkCases(), verifyCases(),
-		enableCases(), deleteMistakes(), enableMistakes(),
+		enableCases(), organisationCases(), deleteMistakes(), enableMistakes(),
 		treeMistakes(), describeMistakes(), checkMistakes(), verifyMistakes(), createMistakes(), setMistakes(),
 		mistakes(), helpCases(),
 	)...)

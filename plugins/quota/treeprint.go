@@ -115,15 +115,20 @@ type treePrinter struct {
 }
 
 // look is how a tree is drawn; the first that fits is taken: with keys shortened that are too
-// long, then all keys, then narrow branches, then no bars.
+// long, then all keys, then what people call the groups, then narrow branches, then no bars.
 type look struct {
 	longestKey   int // in cells; longer keys are shortened
+	display      int // the most cells of a display name, which is cut; the name stays
 	narrow, bars bool
 }
 
 func (p *treePrinter) looks() []look {
 	const any, natural = 1 << 20, 26
-	return []look{{any, false, p.bars}, {natural, false, p.bars}, {0, false, p.bars}, {0, true, p.bars}, {0, true, false}}
+	const sentence, words = 48, 24
+	return []look{
+		{any, sentence, false, p.bars}, {natural, sentence, false, p.bars}, {0, sentence, false, p.bars},
+		{0, words, false, p.bars}, {0, words, true, p.bars}, {0, words, true, false},
+	}
 }
 
 // fitting is the table in the first look that fits, or in the last one, which is cut.
@@ -136,21 +141,16 @@ func (p *treePrinter) fitting(rows []treeRow, opts print.TableOptions) *print.Ta
 			return table
 		}
 	}
-	tellApart(rows, table.Width(opts)-opts.Width)
+	tellApart(rows, table.Widths(opts)[0])
 	return p.table(rows, p.looks()[len(p.looks())-1], keys)
 }
 
-// tellApart marks the names that would be alike once the table's first column, with narrow
-// branches, is so much narrower: "…serve" and "…serve~2".
-func tellApart(rows []treeRow, excess int) {
-	widest := 0
-	for _, row := range rows {
-		widest = max(widest, print.Width(row.Narrow().First+row.Name))
-	}
+// tellApart marks the names that would be alike, with narrow branches, in a column of that
+// width: "…serve" and "…serve~2".
+func tellApart(rows []treeRow, width int) {
 	seen := map[string]int{}
 	for i, row := range rows {
-		room := widest - excess - print.Width(row.Narrow().First)
-		cut := print.TruncateLeft(row.Name, room)
+		cut := print.TruncateLeft(row.Name, width-print.Width(row.Narrow().First))
 		if seen[cut]++; seen[cut] > 1 && cut != row.Name {
 			rows[i].Name += "~" + strconv.Itoa(seen[cut])
 		}
@@ -176,6 +176,7 @@ func (p *treePrinter) table(rows []treeRow, look look, keys map[string]string) *
 		if look.narrow {
 			row.Branch = row.Narrow()
 		}
+		row.DisplayName = print.Truncate(displayed(row.DisplayName), look.display)
 		drawn.appendRow(table, row, func(key string) string {
 			if print.Width(key) > look.longestKey {
 				return keys[key]
@@ -186,9 +187,13 @@ func (p *treePrinter) table(rows []treeRow, look look, keys map[string]string) *
 	return table
 }
 
+// displayed is a display name in which blanks make no columns, and nothing acts on the
+// terminal.
+func displayed(name string) string { return strings.Join(strings.Fields(print.Escape(name)), " ") }
+
 // appendRow adds a row for each key shown, the first one with the name.
 func (p *treePrinter) appendRow(table *print.Table, row treeRow, short func(string) string) {
-	name := print.Cell{Lead: row.First, Text: row.Name}
+	name := print.Cell{Lead: row.First, Text: row.Name, Note: row.DisplayName}
 	if row.Namespace != "" {
 		name.Text = row.Namespace + "/" + row.Name
 	}

@@ -95,6 +95,17 @@ type Case struct {
 	Name  string
 	Args  []string
 	Stdin string
+	// Columns are the terminal's; 0 for a pipe.
+	Columns int
+}
+
+// run runs the case.
+func (p Plugin) run(t testing.TB, tc Case) Result {
+	t.Helper()
+	if tc.Columns > 0 {
+		p = p.Columns(tc.Columns)
+	}
+	return p.Run(t, tc.Stdin, tc.Args...)
 }
 
 // Golden compares what each case writes with its file, and finds files that no case
@@ -106,7 +117,7 @@ func (p Plugin) Golden(t *testing.T, cases ...Case) {
 			t.Errorf("two cases are named %q", tc.Name)
 		}
 		known[tc.Name] = true
-		t.Run(tc.Name, func(t *testing.T) { compare(t, goldenFile(tc.Name), p.Run(t, tc.Stdin, tc.Args...).String()) })
+		t.Run(tc.Name, func(t *testing.T) { compare(t, goldenFile(tc.Name), p.run(t, tc).String()) })
 	}
 	files, err := filepath.Glob(goldenFile("*"))
 	if err != nil {

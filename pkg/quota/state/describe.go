@@ -35,8 +35,8 @@ type Description struct {
 
 // Child is a group that takes its hard out of the group described.
 type Child struct {
-	Name string
-	Hard corev1.ResourceList
+	Name, DisplayName string
+	Hard              corev1.ResourceList
 }
 
 // Reservation is one that stands in the ledger.
@@ -93,7 +93,7 @@ func share(group *quota.Group, amounts corev1.ResourceList) float64 {
 func (s *State) children(group *quota.Group) []Child {
 	var children []Child
 	for _, child := range s.Groups.Children(group.Name) {
-		children = append(children, Child{Name: child.Name, Hard: spelled(group, quota.CanonicalList(child.Spec.Hard))})
+		children = append(children, Child{Name: child.Name, DisplayName: displayName(child), Hard: spelled(group, quota.CanonicalList(child.Spec.Hard))})
 	}
 	slices.SortStableFunc(children, func(a, b Child) int { return cmp.Compare(share(group, b.Hard), share(group, a.Hard)) })
 	return children

@@ -67,7 +67,7 @@ func (w *walk) add(group *quota.Group, depth int) {
 func (s *State) item(group *quota.Group, depth int) report.QuotaTreeItem {
 	item := report.QuotaTreeItem{
 		Name:        group.Name,
-		DisplayName: group.Annotations[stowagev1alpha1.DisplayNameAnnotation],
+		DisplayName: displayName(group),
 		Parent:      group.Spec.ParentBizGroup,
 		Broken:      s.broken(group),
 		Depth:       depth,
@@ -87,6 +87,11 @@ func (s *State) item(group *quota.Group, depth int) report.QuotaTreeItem {
 		item.Keys = append(item.Keys, key)
 	}
 	return item
+}
+
+// displayName is what people call a group.
+func displayName(group *quota.Group) string {
+	return group.Annotations[stowagev1alpha1.DisplayNameAnnotation]
 }
 
 // reservedBy is the sum of the group's reservations, by canonical key.
