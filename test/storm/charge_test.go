@@ -142,8 +142,9 @@ func readGroup(text []byte) (*ledger, error) {
 	}, nil
 }
 
-// chargeOf is what an object declares: the number of its pods times a pod; nothing when it came of another, or when a
-// client means it to be adopted and it has been.
+// chargeOf is what an object declares: the number of its pods times a pod; nothing when it came of another, when a
+// client means it to be adopted and it has been, or when it is being deleted: its controller makes nothing more then,
+// and the garbage collector lets go of what it has made, which is counted and not asked about.
 func chargeOf(object runtime.Object) (*charged, error) {
 	var meta metav1.ObjectMeta
 	var template corev1.PodTemplateSpec
@@ -165,6 +166,9 @@ func chargeOf(object runtime.Object) (*charged, error) {
 	default:
 		return nil, fmt.Errorf("%T: want one of the storm's kinds", object)
 	}
+	if _, isPod := object.(*corev1.Pod); !isPod && meta.DeletionTimestamp != nil {
+		pods = 0
+	}
 	own := meta.Labels[rootLabel] == meta.Name || meta.Labels[bareLabel] != "" && metav1.GetControllerOfNoCopy(&meta) == nil
 	if !own || meta.Labels[groupLabel] == "" {
 		return &charged{}, nil
@@ -183,7 +187,7 @@ func changedBy(meta *metav1.ObjectMeta) string {
 			last = entry
 		}
 	}
-	return fmt.Sprintf("%s %s %s, owners %v", last.Manager, last.Operation, last.Subresource, meta.OwnerReferences)
+	return fmt.Sprintf("%s %s %s, owners %v, being deleted %t", last.Manager, last.Operation, last.Subresource, meta.OwnerReferences, meta.DeletionTimestamp != nil)
 }
 
 // jobPods is how many pods a Job may have at once.

@@ -15,7 +15,8 @@
 // What was persisted is read from etcd itself: one watch of all keys, which goes on where it was after a restart
 // and has each version of each object at its revision, in order. After each revision the checker sums up what each
 // group's workloads and children charge, by arithmetic of its own, and compares that with the group's hard at that
-// revision, and with what the group's ledger says is used.
+// revision, and with what the group's ledger says is used. What is being deleted declares nothing: its controller makes
+// nothing more, and what it leaves behind is charged itself.
 //
 // A hard may be lowered below what is used. From then on nothing new may be admitted, but what the ledger had
 // reserved before may still arrive: the ceiling is the used of the ledger at that revision, and it falls with each

@@ -2,12 +2,15 @@ package storm
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 )
 
 // millicores is what so many thousandths of a core in so many pods are.
@@ -103,6 +106,30 @@ func TestCheckerOfPods(t *testing.T) {
 				t.Errorf("%+v, want %+v:\n%s", got, tc.want, strings.Join(c.findings, "\n"))
 			}
 		})
+	}
+}
+
+// TestChargeOf: what is being deleted and waits for its finalizers makes no pods; a pod runs until it is gone.
+func TestChargeOf(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	set := newReplicaSet(rng, "web", map[string]string{groupLabel: "a"})
+	set.Spec.Replicas = ptr.To[int32](2)
+	pod := newPod(rng, "one", map[string]string{groupLabel: "a"})
+	for name, tc := range map[string]struct {
+		object         runtime.Object
+		meta           *metav1.ObjectMeta
+		before, during int64
+	}{
+		"ReplicaSet": {set, &set.ObjectMeta, 2, 0},
+		"Pod":        {pod, &pod.ObjectMeta, 1, 1},
+	} {
+		for _, want := range []int64{tc.before, tc.during} {
+			c, err := chargeOf(tc.object)
+			if err != nil || c.group != "a" || c.amounts[3] != want {
+				t.Errorf("%s, being deleted %t: %+v, %v; want %d pods", name, tc.meta.DeletionTimestamp != nil, c, err, want)
+			}
+			tc.meta.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		}
 	}
 }
 
