@@ -72,10 +72,15 @@ func (p *describePrinter) field(name, value string) {
 	p.printf("%s%s%s\n", p.theme.Heading(name+":"), indent[len(name)+1:], text)
 }
 
-// entry is one line of a section, with what is said of it below.
-type entry struct{ name, text string }
+// entry is one line of a section, with its amounts below, or what is said in their place.
+type entry struct {
+	name    string
+	amounts corev1.ResourceList
+	none    string
+}
 
-// list writes entries under their name, the first ones unless all are wanted.
+// list writes entries under their name: the first ones unless all are wanted, and what the
+// others sum to.
 func (p *describePrinter) list(name string, entries []entry) {
 	if len(entries) == 0 {
 		p.field(name, "<none>")
@@ -88,11 +93,25 @@ func (p *describePrinter) list(name string, entries []entry) {
 	}
 	for _, e := range entries[:shown] {
 		p.printf("  %s\n", p.theme.Strong(print.Escape(e.name)))
-		p.printf("%s\n", print.Wrap(print.Escape(e.text), p.width, "    "))
+		p.printf("%s\n", print.Wrap(print.Escape(cmp.Or(amounts(e.amounts), e.none)), p.width, "    "))
 	}
-	if more := len(entries) - shown; more > 0 {
-		p.printf("  and %d more: -o wide shows all\n", more)
+	if more := entries[shown:]; len(more) > 0 {
+		p.printf("  and %d more (-o wide shows all)\n", len(more))
+		p.printf("%s\n", print.Wrap(print.Escape(cmp.Or(amounts(sum(more)), "nothing")), p.width, "    "))
 	}
+}
+
+// sum is what the entries have together.
+func sum(entries []entry) corev1.ResourceList {
+	total := corev1.ResourceList{}
+	for _, e := range entries {
+		for key, amount := range e.amounts {
+			of := total[key].DeepCopy()
+			of.Add(amount)
+			total[key] = of
+		}
+	}
+	return total
 }
 
 // section writes a table under its name, or that there is none of it.
@@ -184,7 +203,7 @@ func amounts(list corev1.ResourceList) string {
 func (p *describePrinter) workloads(workloads []quota.Charged) {
 	var entries []entry
 	for _, charged := range workloads {
-		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), cmp.Or(amounts(charged.Charge), idle(charged))})
+		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), charged.Charge, idle(charged)})
 	}
 	p.list("Workloads", entries)
 }
@@ -207,7 +226,7 @@ func (p *describePrinter) children(children []state.Child) {
 		if child.DisplayName != "" {
 			name += " (" + displayed(child.DisplayName) + ")"
 		}
-		entries = append(entries, entry{name, cmp.Or(amounts(child.Hard), "nothing")})
+		entries = append(entries, entry{name, child.Hard, "nothing"})
 	}
 	p.list("Children", entries)
 }
@@ -224,7 +243,7 @@ func (p *describePrinter) reservations(reservations []state.Reservation) {
 		if !reservation.Expired {
 			expires = "expires in " + print.Age(p.now, reservation.Expiry)
 		}
-		entries = append(entries, entry{name + " (" + expires + ")", amounts(reservation.Amounts)})
+		entries = append(entries, entry{name + " (" + expires + ")", reservation.Amounts, "nothing"})
 	}
 	p.list("Reservations", entries)
 }

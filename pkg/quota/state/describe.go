@@ -22,10 +22,10 @@ type Description struct {
 	Item report.QuotaTreeItem
 	// Refills is when the hours used next start again at zero; zero for never.
 	Refills time.Time
-	// Workloads are those that the group counts, the largest share of any key first, then
-	// by namespace, kind and name.
+	// Workloads are those that the group counts, those first that have most of the key of
+	// which the largest share is used, then of any key, then by namespace, kind and name.
 	Workloads []quota.Charged
-	// Children are the groups below it, the largest first as Workloads are.
+	// Children are the groups below it, in the same order.
 	Children []Child
 	// Reservations are what was admitted and not yet counted.
 	Reservations []Reservation
@@ -76,18 +76,8 @@ func (s *State) charged(group *quota.Group) []quota.Charged {
 	for i := range charged {
 		charged[i].Charge = spelled(group, charged[i].Charge)
 	}
-	slices.SortStableFunc(charged, func(a, b quota.Charged) int { return cmp.Compare(share(group, b.Charge), share(group, a.Charge)) })
+	largestFirst(group, charged, func(c quota.Charged) corev1.ResourceList { return c.Charge })
 	return charged
-}
-
-// share is the largest part of a key of the group's that the amounts are.
-func share(group *quota.Group, amounts corev1.ResourceList) float64 {
-	largest := 0.0
-	for key, amount := range amounts {
-		hard := group.Spec.Hard[key]
-		largest = max(largest, amount.AsApproximateFloat64()/max(hard.AsApproximateFloat64(), 1e-9))
-	}
-	return largest
 }
 
 func (s *State) children(group *quota.Group) []Child {
@@ -95,8 +85,49 @@ func (s *State) children(group *quota.Group) []Child {
 	for _, child := range s.Groups.Children(group.Name) {
 		children = append(children, Child{Name: child.Name, DisplayName: displayName(child), Hard: spelled(group, quota.CanonicalList(child.Spec.Hard))})
 	}
-	slices.SortStableFunc(children, func(a, b Child) int { return cmp.Compare(share(group, b.Hard), share(group, a.Hard)) })
+	largestFirst(group, children, func(child Child) corev1.ResourceList { return child.Hard })
 	return children
+}
+
+// largestFirst sorts what has amounts of the group's: by the share of its scarcest key, then
+// of any.
+func largestFirst[T any](group *quota.Group, all []T, amounts func(T) corev1.ResourceList) {
+	key := scarcest(group)
+	slices.SortStableFunc(all, func(a, b T) int {
+		of, than := amounts(a), amounts(b)
+		return cmp.Or(cmp.Compare(share(group, key, than), share(group, key, of)), cmp.Compare(largestShare(group, than), largestShare(group, of)))
+	})
+}
+
+// scarcest is the key of the group of which the largest share is used; hours only where there
+// is no other, as what runs has none of them.
+func scarcest(group *quota.Group) corev1.ResourceName {
+	keys := quota.Keys(group.Spec.Hard)
+	if amounts := slices.DeleteFunc(slices.Clone(keys), quota.IsCash); len(amounts) > 0 {
+		keys = amounts
+	}
+	var most corev1.ResourceName
+	for _, key := range keys {
+		if most == "" || share(group, key, group.Status.Used) > share(group, most, group.Status.Used) {
+			most = key
+		}
+	}
+	return most
+}
+
+// share is the part of a key of the group's that the amounts are.
+func share(group *quota.Group, key corev1.ResourceName, amounts corev1.ResourceList) float64 {
+	amount, hard := amounts[key], group.Spec.Hard[key]
+	return amount.AsApproximateFloat64() / max(hard.AsApproximateFloat64(), 1e-9)
+}
+
+// largestShare is the largest part of any key of the group's that the amounts are.
+func largestShare(group *quota.Group, amounts corev1.ResourceList) float64 {
+	largest := 0.0
+	for key := range amounts {
+		largest = max(largest, share(group, key, amounts))
+	}
+	return largest
 }
 
 func (s *State) reservations(group *quota.Group) []Reservation {

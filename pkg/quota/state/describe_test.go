@@ -42,6 +42,26 @@ func TestDescribe(t *testing.T) {
 	equal(t, "the next refill", build.Epoch.AddDate(0, 0, 1), d.Refills)
 }
 
+// Those come first that have most of what the group is shortest of.
+func TestDescribeOrder(t *testing.T) {
+	d := describe(t,
+		counted("a", "", "cpu=100,memory=10Gi,cash/cpu=1", "cpu=90,memory=1Gi,cash/cpu=2").Obj(),
+		tie(build.Job("ns", "much-memory", 1, 1, pod("much-memory", "cpu=1,memory=9Gi")), "a"),
+		tie(build.Job("ns", "some-cores", 1, 1, pod("some-cores", "cpu=20")), "a"),
+		tie(build.Job("ns", "more-cores", 1, 1, pod("more-cores", "cpu=30")), "a"),
+		tie(build.Job("ns", "some-memory", 1, 1, pod("some-memory", "cpu=1,memory=1Gi")), "a"),
+		build.BizGroup("b", "a").Hard("cpu=2,memory=8Gi,cash/cpu=0").Obj(), build.BizGroup("c", "a").Hard("cpu=3,memory=1Gi,cash/cpu=9").Obj(),
+	)
+	var names []string
+	for _, charged := range d.Workloads {
+		names = append(names, charged.Name)
+	}
+	for _, child := range d.Children {
+		names = append(names, child.Name)
+	}
+	equal(t, "the order", []string{"more-cores", "some-cores", "much-memory", "some-memory", "c", "b"}, names)
+}
+
 func TestDescribeReservations(t *testing.T) {
 	for name, test := range map[string]struct {
 		after   time.Duration
