@@ -33,7 +33,8 @@ type Change struct {
 //
 // That pods of it still live is no room for what is declared anew: they may be gone,
 // and their room another's, before the change is persisted. So what is declared more is
-// taken at the prices with them and without them, and the larger counts.
+// taken at the prices with them and without them, and the larger counts. And the pods
+// that live may come to be of another model by the workload's label.
 func (c Change) Growth(group *Group) corev1.ResourceList {
 	opts := c.options(countsSurge(group))
 	if c.Old == nil || c.Old.Group != group.Name {
@@ -47,6 +48,7 @@ func (c Change) Growth(group *Group) corev1.ResourceList {
 func (c Change) declaresMore(opts Options) corev1.ResourceList {
 	more := Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))
 	if len(opts.Made) > 0 {
+		raise(more, Increase(lives(c.Old, opts.Made), lives(c.New, opts.Made)))
 		opts.Made = nil
 		raise(more, Increase(declared(c.Old, opts), declared(c.New, c.since(opts))))
 	}

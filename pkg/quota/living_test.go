@@ -174,6 +174,24 @@ func TestGrowthByWhatLives(t *testing.T) {
 	}
 }
 
+// The pods that live come to be of the model that the workload is labelled with, whatever
+// it declares.
+func TestGrowthByModelsOfWhatLives(t *testing.T) {
+	group := newGroup("nlp", "", list("limits.cpu", "5", "limits.cpu.A4", "2"))
+	ix := quota.NewIndex(table)
+	old := sized(object(t, "statefulsets.apps", "db", "nlp", "", 0), "1")
+	ix.Put(old)
+	ix.Put(sized(object(t, "pods", "a", "", "statefulsets.apps/db", 1), "3"))
+	labelled := with(old, func(w *workload.Workload) { w.Models.CPU = "A4" })
+	growth := quota.Change{Old: old, New: labelled, Made: ix.Living("db")}.Growth(group)
+	if got := growth["limits.cpu.A4"]; got.String() != "3" {
+		t.Errorf("grows by %v, want 3 of limits.cpu.A4", growth)
+	}
+	if more := growth["limits.cpu"]; !more.IsZero() {
+		t.Errorf("grows by %v, want no more cores of any model", growth)
+	}
+}
+
 // Models are the pod template's own first, and the workload's where it names none.
 func TestChargeByModelsOfPodSets(t *testing.T) {
 	set := func(name, model string) workload.PodSet {
