@@ -207,8 +207,7 @@ func (t *Tree) exceed(check *report.QuotaCheck, group *Group, exceeded report.Qu
 	if exceeded.Surge != nil {
 		surge = fmt.Sprintf(" (%s of it for the surge of an update)", Amount(key, *exceeded.Surge))
 	}
-	line := fmt.Sprintf("group %s: %s: needs %s%s, %s of %s left (short %s)", group.Name, key,
-		amounts[0], surge, amounts[1], amounts[2], Amount(key, exceeded.Short))
+	line := about(group, key) + fmt.Sprintf("needs %s%s, %s of %s left (short %s)", amounts[0], surge, amounts[1], amounts[2], Amount(key, exceeded.Short))
 	if exceeded.LargestFit != nil {
 		line += fmt.Sprintf("; largest that fits: %s", count(*exceeded.LargestFit, "replica"))
 	}

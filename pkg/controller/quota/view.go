@@ -301,6 +301,13 @@ func (v *View) Defaults(namespace string) workload.Defaults {
 	return defaults
 }
 
+// Users returns the workloads that use some of the group's key, the largest first.
+func (v *View) Users(group *quota.Group, key corev1.ResourceName) []quota.User {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.index.Users(group, key)
+}
+
 // Nodes returns the nodes, by name. They must not be changed.
 func (v *View) Nodes() []*corev1.Node {
 	v.mu.Lock()

@@ -25,6 +25,7 @@ import (
 type decider struct {
 	Options
 	ledger *ledger
+	users  *users
 	access *webhook.Access
 	cache  client.Reader // of namespaces' metadata
 	live   client.Reader
@@ -54,13 +55,20 @@ func (d *decider) byGroup(ctx context.Context, req *admission.Request, c *quota.
 	if c.Group == "" {
 		return c.By(nil).QuotaCheck, nil
 	}
-	return d.reserve(ctx, req, c.Group, subject{req.UID, object, base}, func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
+	check, err := d.reserve(ctx, req, c.Group, subject{req.UID, object, base}, func(tree *quota.Tree) (*report.QuotaCheck, *stowagev1alpha1.Reservation) {
 		check := c.By(tree)
 		if len(check.Growth) == 0 {
 			return check.QuotaCheck, nil
 		}
 		return check.QuotaCheck, d.reservation(req, object, base, check.Growth.DeepCopy())
 	})
+	if err != nil {
+		return nil, err
+	}
+	if group := d.ledger.groups.get(c.Group); group != nil {
+		quota.NameUsers(check, group, req.Namespace, d.users.of)
+	}
+	return check, nil
 }
 
 // reserve judges by a state of the group, in which what is needed is reserved unless the

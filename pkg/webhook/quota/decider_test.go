@@ -35,6 +35,7 @@ func newDecider(c client.Client, opts Options) *decider {
 	opts = opts.withDefaults()
 	return &decider{
 		Options: opts,
+		users:   &users{clock: opts.Clock, find: opts.Owners.Users},
 		ledger:  newLedger(newGroups(), c, c.Status(), newMeters()),
 		access:  webhook.NewAccess(c, clock.RealClock{}),
 		cache:   c,
@@ -262,6 +263,8 @@ type owners map[types.UID]*workload.Workload
 func (o owners) Lookup(uid types.UID) *workload.Workload { return o[uid] }
 func (o owners) Living(types.UID) []quota.Part           { return nil }
 func (o owners) Defaults(string) workload.Defaults       { return workload.Defaults{} }
+
+func (o owners) Users(*quota.Group, corev1.ResourceName) []quota.User { return nil }
 
 func (o owners) Named(kind *workload.Kind, namespace, name string) *workload.Workload {
 	for _, w := range o {

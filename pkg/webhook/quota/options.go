@@ -45,6 +45,8 @@ type Owners interface {
 	Defaults(namespace string) workload.Defaults
 	// Named returns the object of that kind and name as last seen; nil where none was.
 	Named(kind *workload.Kind, namespace, name string) *workload.Workload
+	// Users are the workloads that use some of the group's key, the largest first.
+	Users(group *quota.Group, key corev1.ResourceName) []quota.User
 }
 
 // noOwners has seen nothing.
@@ -55,6 +57,8 @@ func (noOwners) Living(types.UID) []quota.Part       { return nil }
 func (noOwners) Defaults(string) workload.Defaults   { return workload.Defaults{} }
 
 func (noOwners) Named(*workload.Kind, string, string) *workload.Workload { return nil }
+
+func (noOwners) Users(*quota.Group, corev1.ResourceName) []quota.User { return nil }
 
 func (o Options) withDefaults() Options {
 	if o.Owners == nil {
@@ -92,8 +96,10 @@ func Register(mgr ctrl.Manager, frame *webhook.Frame, opts Options) error {
 	if _, err := mgr.GetCache().GetInformer(context.Background(), namespace, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
+	opts = opts.withDefaults()
 	d := &decider{
-		Options: opts.withDefaults(),
+		Options: opts,
+		users:   &users{clock: opts.Clock, find: opts.Owners.Users},
 		ledger:  newLedger(groups, mgr.GetAPIReader(), mgr.GetClient().Status(), meters),
 		access:  frame.Access,
 		cache:   mgr.GetCache(),

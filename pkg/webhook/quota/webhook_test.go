@@ -225,8 +225,9 @@ func TestAdmission(t *testing.T) {
 func testWorkload(t *testing.T, c client.Client) {
 	create(t, c, newGroup("w", "", list("limits.cpu", "4")))
 	web := create(t, c, newDeployment("default", "web", "w", 2, "1"))
+	wantUsed(t, c, "w", "2")
 	wantRefused(t, c.Create(t.Context(), newDeployment("default", "more", "w", 3, "1")),
-		"group w: limits.cpu: needs 3, 2 of 4 left (short 1); largest that fits: 2 replicas")
+		"group w: limits.cpu: needs 3, 2 of 4 left (short 1); largest that fits: 2 replicas; used by deployment.apps/web 2")
 	wantRefused(t, c.Create(t.Context(), newDeployment("default", "more", "ww", 1, "1")), `there is no group "ww"`)
 	must(t, scaleTo(t, c, web, 4))
 	wantUsed(t, c, "w", "4")
