@@ -13,6 +13,7 @@ func describeCases() []command.Case {
 		onGroups("describe-two", "describe", "vision", "ads"),
 		onGroups("describe-wide", "describe", "nlp", "-o", "wide"),
 		{Name: "describe-hostile", Args: []string{"describe", "a", "--snapshot", "testdata/dumps/hostile.yaml"}},
+		{Name: "describe-strangers", Args: []string{"describe", "nlp", "--snapshot", "testdata/dumps/strangers.yaml"}},
 		{Name: "describe-many", Args: []string{"describe", "busy", "--snapshot", "-"}, Stdin: busy()},
 	}
 }

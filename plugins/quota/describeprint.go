@@ -43,6 +43,7 @@ func (p *describePrinter) describe(d *state.Description) {
 	p.field("Counted", p.counted(group))
 	p.keys(d.Item.Keys)
 	p.workloads(d.Workloads)
+	p.uncharged(d.Item.Uncharged)
 	p.children(d.Children)
 	p.reservations(d.Reservations)
 	p.history(group)
@@ -217,6 +218,17 @@ func idle(charged quota.Charged) string {
 		return "nothing: suspended"
 	}
 	return "nothing"
+}
+
+// uncharged says what names the group and charges nothing, if there is something.
+func (p *describePrinter) uncharged(objects []report.QuotaUncharged) {
+	var entries []entry
+	for _, object := range objects {
+		entries = append(entries, entry{name: object.Object, none: object.Why})
+	}
+	if len(entries) > 0 {
+		p.list("Uncharged", entries)
+	}
 }
 
 func (p *describePrinter) children(children []state.Child) {

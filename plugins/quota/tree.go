@@ -170,6 +170,7 @@ func (o *treeOptions) report(groups *state.State) (*report.QuotaTree, error) {
 	if err != nil {
 		return nil, err
 	}
+	tree.Warnings = slices.Concat(notes(groups), uncounted(groups))
 	o.whole = slices.Clone(tree.Items)
 	if err := state.Select(tree, o.selection); err != nil {
 		return nil, fmt.Errorf("--resource %w", err)

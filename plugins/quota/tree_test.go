@@ -31,6 +31,7 @@ func treeCases() []command.Case {
 		{Name: "tree-of-nothing", Args: []string{"tree", "--snapshot", "-"}, Stdin: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"},
 		{Name: "tree-of-none-yet", Args: []string{"tree", "--snapshot", "-"}, Stdin: emptyCluster},
 		{Name: "tree-not-installed", Args: []string{"tree", "--snapshot", "-"}, Stdin: emptyCluster + "missing: [{resource: bizgroupresourcequotas.stowage.dev, reason: not served}]\n"},
+		{Name: "tree-strangers-yaml", Args: []string{"tree", "--snapshot", "testdata/dumps/strangers.yaml", "-o", "yaml"}},
 		{Name: "tree-forbidden", Args: []string{"tree", "--snapshot", "testdata/dumps/forbidden.yaml"}},
 		{Name: "tree-hostile", Args: []string{"tree", "--snapshot", "testdata/dumps/hostile.yaml"}},
 		{Name: "tree-cycle", Args: []string{"tree", "a", "--snapshot", "testdata/dumps/hostile.yaml", "--resource", "pods"}},

@@ -112,5 +112,10 @@ func (o *verifyOptions) ask(ctx context.Context) (*report.QuotaVerify, error) {
 	if err != nil {
 		return nil, err
 	}
-	return groups.Verify(o.name)
+	verified, err := groups.Verify(o.name)
+	if err != nil {
+		return nil, err
+	}
+	verified.Warnings = notes(groups)
+	return verified, nil
 }

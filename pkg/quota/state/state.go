@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/nearest"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -31,8 +32,9 @@ type State struct {
 	// Now is the instant that the snapshot shows.
 	Now time.Time
 
-	runs     func() map[string][]quota.Run
-	versions func() map[types.UID]string
+	runs      func() map[string][]quota.Run
+	versions  func() map[types.UID]string
+	uncharged func() map[string][]report.QuotaUncharged
 }
 
 // Unread is a workload that cannot be read.
@@ -52,7 +54,7 @@ func New(snap *snapshot.Snapshot, kinds *workload.Kinds) *State {
 		Workloads: quota.NewIndex(kinds),
 		Now:       snap.Now().Time,
 	}
-	s.runs, s.versions = sync.OnceValue(s.findRuns), sync.OnceValue(s.findVersions)
+	s.runs, s.versions, s.uncharged = sync.OnceValue(s.findRuns), sync.OnceValue(s.findVersions), sync.OnceValue(s.findUncharged)
 	for _, node := range snap.Nodes {
 		s.Workloads.PutNode(node)
 	}

@@ -2,7 +2,9 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -19,11 +21,8 @@ const mostNames = 3
 // a kind, that they charge nothing and what to do.
 func (s *State) Strangers() []string {
 	names, kinds := map[schema.GroupKind][]string{}, []schema.GroupKind{}
-	for _, object := range s.Snapshot.Others {
+	for _, object := range s.strangers() {
 		kind := object.GroupVersionKind().GroupKind()
-		if object.GetLabels()[stowagev1alpha1.GroupLabel] == "" || s.Kinds.Of(kind) != nil {
-			continue
-		}
 		if names[kind] == nil {
 			kinds = append(kinds, kind)
 		}
@@ -36,14 +35,41 @@ func (s *State) Strangers() []string {
 	return lines
 }
 
+// strangers are the objects that name a group and are of no workload kind.
+func (s *State) strangers() []*unstructured.Unstructured {
+	return slices.DeleteFunc(slices.Clone(s.Snapshot.Others), func(object *unstructured.Unstructured) bool {
+		return object.GetLabels()[stowagev1alpha1.GroupLabel] == "" || s.Kinds.Of(object.GroupVersionKind().GroupKind()) != nil
+	})
+}
+
+// findUncharged are the objects that name a group and charge nothing, by group.
+func (s *State) findUncharged() map[string][]report.QuotaUncharged {
+	uncharged := map[string][]report.QuotaUncharged{}
+	for _, object := range s.strangers() {
+		group, kind := object.GetLabels()[stowagev1alpha1.GroupLabel], object.GroupVersionKind().GroupKind()
+		uncharged[group] = append(uncharged[group], report.QuotaUncharged{Object: strangerName(object), Why: s.Kinds.Uncharged(kind)})
+	}
+	for _, unread := range s.Unread {
+		w := unread.Workload
+		uncharged[w.Group] = append(uncharged[w.Group], report.QuotaUncharged{Object: w.Namespace + "/" + w.String(), Why: "is not counted: " + unread.Err.Error()})
+	}
+	return uncharged
+}
+
+// strangerName names an object as workloads are named.
+func strangerName(object snapshot.Object) string { return quota.LetBy(strange(object)).Object }
+
+// strange is an object of no workload kind as a workload that charges nothing.
+func strange(object snapshot.Object) *workload.Workload {
+	kind := object.GetObjectKind().GroupVersionKind()
+	return &workload.Workload{Kind: &workload.Kind{Group: kind.Group, Kind: kind.Kind}, Namespace: object.GetNamespace(), Name: object.GetName()}
+}
+
 // Stranger lets an object of no workload kind by that names a group, with a warning that
 // it charges nothing.
 func (t *Trial) Stranger(object snapshot.Object) *report.QuotaCheck {
 	kind := object.GetObjectKind().GroupVersionKind().GroupKind()
-	check := quota.LetBy(&workload.Workload{
-		Kind:      &workload.Kind{Group: kind.Group, Kind: kind.Kind},
-		Namespace: object.GetNamespace(), Name: object.GetName(),
-	})
+	check := quota.LetBy(strange(object))
 	check.Warnings = append(check.Warnings, fmt.Sprintf("%s %s", kind, t.state.Kinds.Uncharged(kind)))
 	return check
 }

@@ -6,8 +6,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
+	"github.com/stowage-dev/stowage/pkg/snapshot/build"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
@@ -40,4 +42,23 @@ func TestStrangers(t *testing.T) {
 	if !check.Allowed || check.Object != "nlp/farm.example.com/e" || len(check.Warnings) != 1 {
 		t.Errorf("got %+v, want it let by with a warning", check)
 	}
+}
+
+// What names a group and charges it nothing is told of that group.
+func TestUncharged(t *testing.T) {
+	unread := stranger("argoproj.io/v1alpha1", "Rollout", "broken")
+	unread.Object["spec"] = map[string]any{"replicas": "many"}
+	s := newState(build.BizGroup("nlp", "").Hard("pods=1").Obj(), build.BizGroup("other", "").Hard("pods=1").Obj(),
+		stranger("example.com/v1", "Farm", "a"), unread)
+	farm := report.QuotaUncharged{Object: "nlp/farm.example.com/a", Why: "names a group and charges nothing itself: the kind Farm.example.com is not known; " +
+		"what it makes is charged where that has the label, or declare the kind (--workload-kinds)"}
+	items := treeOf(t, s, "").Items
+	equal(t, "of the group", farm, items[0].Uncharged[0])
+	equal(t, "what cannot be read", "nlp/rollout.argoproj.io/broken", items[0].Uncharged[1].Object)
+	equal(t, "of another group", 0, len(items[1].Uncharged))
+	description, err := s.Describe("nlp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "described", 2, len(description.Item.Uncharged))
 }

@@ -73,6 +73,7 @@ func (s *State) item(group *quota.Group, depth int) report.QuotaTreeItem {
 		Depth:       depth,
 		Keys:        []report.QuotaTreeKey{},
 		Conditions:  group.Status.Conditions,
+		Uncharged:   s.uncharged()[group.Name],
 	}
 	reserved := reservedBy(group)
 	pace := quota.Pace(s.runs()[group.Name])

@@ -16,7 +16,7 @@ func (s *State) Verify(name string) (*report.QuotaVerify, error) {
 	if err != nil {
 		return nil, err
 	}
-	verify := &report.QuotaVerify{Groups: len(groups), Items: []report.QuotaDrift{}, Warnings: s.Broken()}
+	verify := &report.QuotaVerify{Groups: len(groups), Items: []report.QuotaDrift{}}
 	verify.SetGroupVersionKind(report.GroupVersion.WithKind("QuotaVerify"))
 	for _, group := range groups {
 		for _, drift := range quota.Drifts(group, s.seen(group)) {

@@ -59,6 +59,9 @@ func TestCheckSaysTheSame(t *testing.T) {
 	cases := sameCases(t, c)
 	letReadAll(t, c, "jane")
 	d := newDecider(c, Options{Authorize: true})
+	for _, name := range []string{"nlp", "full"} { // as its watch would
+		d.ledger.groups.put(get(t, c, name))
+	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			admission := test.decide(t, d)

@@ -90,6 +90,9 @@ type QuotaTree struct {
 
 	// Items has an entry for each group, a parent before its children.
 	Items []QuotaTreeItem `json:"items"`
+	// Warnings say in one line each what could not be seen, what charges nothing, and which
+	// groups hang on no root or are not counted.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // QuotaTreeItem is one group; in a cluster without groups, one ResourceQuota.
@@ -110,6 +113,17 @@ type QuotaTreeItem struct {
 	Keys []QuotaTreeKey `json:"keys"`
 	// Conditions are the group's.
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Uncharged are the objects that name the group and charge it nothing, as they are of no
+	// known kind of workload or cannot be read.
+	Uncharged []QuotaUncharged `json:"uncharged,omitempty"`
+}
+
+// QuotaUncharged is an object that names a group and charges it nothing.
+type QuotaUncharged struct {
+	// Object is "nlp/farm.example.com/a".
+	Object string `json:"object"`
+	// Why is the reason, and what to do.
+	Why string `json:"why"`
 }
 
 // QuotaTreeKey is one key of a group's hard. Of a cash key, amounts are in the
@@ -149,7 +163,8 @@ type QuotaVerify struct {
 	Groups int `json:"groups"`
 	// Items has an entry for each key of a group that has drifted.
 	Items []QuotaDrift `json:"items"`
-	// Warnings say in one line each which groups hang on no root.
+	// Warnings say in one line each what could not be seen, what charges nothing, and which
+	// groups hang on no root.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
