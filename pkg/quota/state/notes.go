@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,27 +10,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
-	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
 // note says of a verdict on a workload what it does not cover: that nothing is charged,
-// what is not known, and what else may stop or enlarge its pods.
-func (s *State) note(check *report.QuotaCheck, change quota.Change) {
-	notes := slices.Concat(s.ungrouped(check, change.New), s.unknownNodes(change.New), s.injected(change.New), s.natives(change))
-	check.Warnings = append(check.Warnings, notes...)
-}
-
-// ungrouped says that a workload which may be without a group charges nothing.
-func (s *State) ungrouped(check *report.QuotaCheck, w *workload.Workload) []string {
-	if w.Group != "" || !check.Allowed {
-		return nil
+// or something else is, what is not known, and what else may stop or enlarge its pods.
+func (t *Trial) note(ctx context.Context, check *report.QuotaCheck, e Edit, before snapshot.Object, change quota.Change) error {
+	if check.Allowed && change.New.Group == "" {
+		notes, err := t.ungrouped(ctx, e, before, change)
+		if err != nil {
+			return err
+		}
+		check.Warnings = append(check.Warnings, notes...)
 	}
-	if charger, _ := s.Workloads.Charger(w); charger != nil {
-		return nil
-	}
-	return []string{fmt.Sprintf("charges nothing: names no group (label %s)", stowagev1alpha1.GroupLabel)}
+	s := t.state
+	check.Warnings = append(check.Warnings, slices.Concat(s.unknownNodes(change.New), s.injected(change.New), s.natives(change))...)
+	return nil
 }
 
 // unknownNodes says that a workload with a pod on each node is not charged for them.

@@ -146,7 +146,7 @@ func (t *Trial) Edit(ctx context.Context, e Edit) (*report.QuotaCheck, error) {
 		return nil, err
 	}
 	if e.Deleted {
-		return quota.LetBy(change.Old), t.admit(ctx, e, quota.Change{Old: change.Old})
+		return quota.LetBy(change.Old), t.admit(ctx, e, before, quota.Change{Old: change.Old})
 	}
 	c, err := t.caseOf(ctx, e, before, change)
 	if invalid := (quota.Invalid{}); errors.As(err, &invalid) {
@@ -159,11 +159,13 @@ func (t *Trial) Edit(ctx context.Context, e Edit) (*report.QuotaCheck, error) {
 	if c != nil {
 		check = c.By(t.groups).QuotaCheck
 	}
-	t.state.note(check, change)
+	if err := t.note(ctx, check, e, before, change); err != nil {
+		return nil, err
+	}
 	if !check.Allowed {
 		return t.state.nameUsers(check), nil
 	}
-	return check, t.admit(ctx, e, change)
+	return check, t.admit(ctx, e, before, change)
 }
 
 // read reads what the edit would change, nil for nothing, and what it would make of
@@ -217,7 +219,7 @@ func (t *Trial) judge() *quota.Judge {
 
 // admit charges the groups as if the change had been admitted; change.New is nil for a
 // deletion. What is part of a counted workload is charged as that.
-func (t *Trial) admit(ctx context.Context, e Edit, change quota.Change) error {
+func (t *Trial) admit(ctx context.Context, e Edit, before snapshot.Object, change quota.Change) error {
 	judge := t.judge()
 	for _, w := range []*workload.Workload{change.Old, change.New} {
 		if w == nil {
@@ -227,12 +229,19 @@ func (t *Trial) admit(ctx context.Context, e Edit, change quota.Change) error {
 		if err != nil {
 			return err
 		}
-		switch amounts := t.amounts(w); {
-		case owner != nil:
-		case w == change.New:
-			t.charge(w.Group, nil, amounts)
-		default:
-			t.charge(w.Group, amounts, nil)
+		if owner != nil {
+			continue
+		}
+		object := e.Object
+		if w == change.Old {
+			object = before
+		}
+		for _, charged := range t.charged(object, w) {
+			if amounts := t.amounts(charged); w == change.New {
+				t.charge(charged.Group, nil, amounts)
+			} else {
+				t.charge(charged.Group, amounts, nil)
+			}
 		}
 	}
 	t.objects[e.key()] = nil
@@ -240,6 +249,16 @@ func (t *Trial) admit(ctx context.Context, e Edit, change quota.Change) error {
 		t.objects[e.key()] = e.Object
 	}
 	return nil
+}
+
+// charged are the workload, and what is charged in its place: not what a CronJob makes,
+// which it does not now.
+func (t *Trial) charged(object snapshot.Object, w *workload.Workload) []*workload.Workload {
+	charged := []*workload.Workload{w}
+	if len(w.Kind.PodSets) > 0 {
+		charged = append(charged, t.state.heirs(object, w)...)
+	}
+	return charged
 }
 
 // amounts is what the workload charges its group.
