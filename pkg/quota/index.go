@@ -117,8 +117,9 @@ func (ix *Index) recountMakers(e *entry) {
 // maker is the object that made w; nil for none. It is the one that w's controller
 // reference names, where the two agree in UID, namespace, name and group-kind and
 // objects of its kind make such as w: else w was made by nobody. A UID alone says
-// nothing, as everybody may know it. unseen says that such an object may be there and
-// was not seen.
+// nothing, as everybody may know it. A pod makes pods for what made the pod itself (a
+// Spark application's driver makes its executors); by itself it makes none. unseen says
+// that such an object may be there and was not seen.
 func (ix *Index) maker(w *workload.Workload) (maker *entry, unseen bool) {
 	if w.Owner == nil || !ix.kinds.Makes(workload.OwnerKind(w.Owner), w.Kind.GroupKind()) {
 		return nil, false
@@ -130,7 +131,20 @@ func (ix *Index) maker(w *workload.Workload) (maker *entry, unseen bool) {
 	if !owner.IsNamed(w.Namespace, w.Owner) {
 		return nil, false
 	}
+	if podMakesPod(w) {
+		if owner.Owner == nil || podMakesPod(owner.Workload) {
+			return nil, false
+		}
+		if above, unseen := ix.maker(owner.Workload); above == nil {
+			return nil, unseen
+		}
+	}
 	return owner, false
+}
+
+// podMakesPod says whether w is a pod, and another pod its maker by its own word.
+func podMakesPod(w *workload.Workload) bool {
+	return w.Kind.IsPod() && w.Owner != nil && workload.OwnerKind(w.Owner) == w.Kind.GroupKind()
 }
 
 // Get returns the workload of that UID, or nil.
@@ -311,8 +325,9 @@ func (ix *Index) Charger(w *workload.Workload) (charger *workload.Workload, brok
 		if maker == nil {
 			return charger, unseen
 		}
+		forOther := podMakesPod(w)
 		w = maker.Workload
-		if top := charged(w); top != nil {
+		if top := charged(w); top != nil && !forOther {
 			charger = top
 		}
 	}

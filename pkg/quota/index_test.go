@@ -55,6 +55,15 @@ func TestIndexCountsTheTopmost(t *testing.T) {
 		"another's group": {objects: []*workload.Workload{
 			with(deployment, func(w *workload.Workload) { w.Group = "vision" }), replicaSet, one,
 		}, want: "0"},
+		"a bare pod's pods, each by itself": {objects: []*workload.Workload{
+			object(t, "pods", "p", "nlp", "", 1), object(t, "pods", "q", "nlp", "pods/p", 1), object(t, "pods", "r", "nlp", "pods/p", 1),
+		}, want: "3"},
+		"those of a pod whose maker has no group": {objects: []*workload.Workload{
+			bare(deployment), bare(replicaSet), one, object(t, "pods", "q", "nlp", "pods/p", 1),
+		}, want: "2"},
+		"pods that made each other": {objects: []*workload.Workload{
+			object(t, "pods", "p", "nlp", "pods/q", 1), object(t, "pods", "q", "nlp", "pods/p", 1),
+		}, want: "2"},
 		"a CronJob's Jobs": {objects: []*workload.Workload{
 			with(object(t, "cronjobs.batch", "c", "nlp", "", 0), func(w *workload.Workload) { w.PodSets = nil }),
 			object(t, "jobs.batch", "j", "nlp", "cronjobs.batch/c", 2), object(t, "jobs.batch", "k", "nlp", "cronjobs.batch/c", 1),

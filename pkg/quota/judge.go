@@ -239,6 +239,9 @@ func (j *Judge) part(ctx context.Context, e Edit, owner *workload.Workload) (*Ca
 	if err != nil {
 		return nil, err
 	}
+	if podMakesPod(w) {
+		return j.podOfPod(ctx, change, owner)
+	}
 	check := CheckPart(j.with(change), j.ownerKind(w), owner)
 	if change.New.Group == "" && e.relabels() {
 		required, err := j.RequiresGroup(ctx, w.Namespace)
@@ -250,6 +253,23 @@ func (j *Judge) part(ctx context.Context, e Edit, owner *workload.Workload) (*Ca
 		}
 	}
 	return decided(check), nil
+}
+
+// podOfPod judges a pod that another one makes for the counted workload owner. No
+// controller answers for it: what runs in the other pod does, and may make any number. So
+// it is judged as a workload of owner's group, until it is seen to be part of owner.
+func (j *Judge) podOfPod(ctx context.Context, change Change, owner *workload.Workload) (*Case, error) {
+	if old := change.Old; old != nil && old.Owner != nil && !old.SameOwner(change.New) {
+		change.Old = nil // another's part
+	}
+	sides := []*workload.Workload{change.New}
+	if change.Old != nil && change.Old.Owner != nil {
+		sides = append(sides, change.Old)
+	}
+	for _, w := range sides {
+		w.Group, w.Models = owner.Group, w.Models.Or(owner.Models)
+	}
+	return j.charged(ctx, j.with(change))
 }
 
 // relabels says whether the edit changes the object's labels, by which its controller

@@ -137,6 +137,67 @@ func TestJudgeAsksWhatItNeeds(t *testing.T) {
 	}
 }
 
+// A pod that another makes for a counted workload (an executor that a Spark driver makes) is
+// made by whatever runs in there, which is no controller: it is judged as charged to the
+// workload's group, whatever its own label says.
+func TestJudgePodsOfPods(t *testing.T) {
+	app := with(object(t, "replicasets.apps", "app", "nlp", "", 1), func(w *workload.Workload) { w.Models.CPU = "A4" })
+	driver := object(t, "pods", "driver", "", "replicasets.apps/app", 1)
+	bare := object(t, "pods", "bare", "nlp", "", 1)
+	executor := func(group, owner, cpu string) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "x", UID: "x"}, Spec: pod(list("cpu", cpu))}
+		if group != "" {
+			p.Labels = map[string]string{"biz.group.resource.quota": group}
+		}
+		if owner != "" {
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: owner, UID: types.UID(owner), Controller: new(true)}}
+		}
+		return p
+	}
+	tree := quota.NewTree([]*quota.Group{
+		withUsed(newGroup("nlp", "", list("limits.cpu", "10", "limits.cpu.A4", "10")), list("limits.cpu", "6")), newGroup("cv", "", list("limits.cpu", "10")),
+	})
+	for name, test := range map[string]struct {
+		before, after *corev1.Pod
+		strict        bool
+		want          string // a part of the refusal
+		grows         string // cores of the model
+	}{
+		"fits":                               {nil, executor("nlp", "driver", "4"), false, "", "4"},
+		"does not":                           {nil, executor("nlp", "driver", "5"), false, "group nlp: limits.cpu: needs 5, 4 of 10 left", "5"},
+		"is labelled with another group":     {nil, executor("cv", "driver", "5"), false, "group nlp: limits.cpu: needs 5, 4 of 10 left", "5"},
+		"has no label":                       {nil, executor("", "driver", "5"), true, "group nlp: limits.cpu: needs 5, 4 of 10 left", "5"},
+		"of a bare pod, charged by itself":   {nil, executor("cv", "bare", "5"), false, "", "0"},
+		"grows":                              {executor("nlp", "driver", "1"), executor("nlp", "driver", "6"), false, "needs 5, 4 of 10 left", "5"},
+		"grows, without a label":             {executor("", "driver", "1"), executor("", "driver", "6"), true, "needs 5, 4 of 10 left", "5"},
+		"shrinks":                            {executor("nlp", "driver", "8"), executor("nlp", "driver", "6"), false, "", "0"},
+		"was nobody's":                       {executor("", "", "5"), executor("", "driver", "5"), true, "needs 5, 4 of 10 left", "5"},
+		"was charged itself":                 {executor("nlp", "", "5"), executor("nlp", "driver", "5"), false, "", "5"},
+		"was another's":                      {executor("nlp", "gone", "5"), executor("nlp", "driver", "5"), false, "needs 5, 4 of 10 left", "5"},
+		"stays without a label, as large":    {executor("", "driver", "5"), executor("", "driver", "5"), true, "", "0"},
+		"is let go: it is charged by itself": {executor("nlp", "driver", "5"), executor("nlp", "", "5"), false, "needs 5, 4 of 10 left", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &asked{owners: map[types.UID]*workload.Workload{"app": app, "driver": driver, "bare": bare}, strict: test.strict, charge: quota.Yes}
+			edit := quota.Edit{Kind: kindOf(t, "pods"), After: test.after}
+			if test.before != nil {
+				edit.Before = test.before
+			}
+			c, err := a.judge(tree).Edit(t.Context(), edit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := c.By(tree)
+			if text := quota.Text(check.QuotaCheck); check.Allowed != (test.want == "") || !strings.Contains(text, test.want) {
+				t.Errorf("allowed %t, %q; want %q", check.Allowed, text, test.want)
+			}
+			if grows := check.Growth["limits.cpu.A4"]; grows.String() != test.grows {
+				t.Errorf("grows by %s cores of the model, want %s", grows.String(), test.grows)
+			}
+		})
+	}
+}
+
 // A case is judged by whatever state its group has then.
 func TestCaseByNewerStates(t *testing.T) {
 	group := newGroup("nlp", "", list("limits.cpu", "10"))

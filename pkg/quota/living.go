@@ -95,8 +95,8 @@ func (ix *Index) living(e *entry, older bool, depth int) []Part {
 	}
 	var parts []Part
 	for _, child := range ix.made[e.UID] {
-		if maker, _ := ix.maker(child.Workload); maker != e {
-			continue
+		if maker, _ := ix.maker(child.Workload); maker != e || depth == 0 && podMakesPod(child.Workload) {
+			continue // what a pod makes for its maker is no part of its own
 		}
 		switch {
 		case child.isPod() && !child.Finished:

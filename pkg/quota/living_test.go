@@ -53,6 +53,18 @@ func TestIndexChargesWhatLives(t *testing.T) {
 		return sized(object(t, "pods", uid, "nlp", owner, 1), cpu)
 	}
 	of := "statefulsets.apps/db"
+	app, driver := "sparkapplications.sparkoperator.k8s.io/app", "pods/driver"
+	role := func(uid, owner, cpu string) *workload.Workload { // the driver, or an executor
+		return with(onePod(uid, owner, cpu), func(w *workload.Workload) {
+			w.PodSets[0].Template.Labels = map[string]string{"spark-role": map[bool]string{true: "driver", false: "executor"}[uid == "driver"]}
+		})
+	}
+	spark := with(object(t, "sparkapplications.sparkoperator.k8s.io", "app", "nlp", "", 1), func(w *workload.Workload) {
+		w.PodSets = []workload.PodSet{
+			{Replicas: 1, Template: oneCore(), Pods: "spark-role=driver"},
+			{Replicas: 2, Template: &corev1.PodTemplateSpec{Spec: pod(list("cpu", "2"))}, Pods: "spark-role=executor"},
+		}
+	})
 	for name, test := range map[string]struct {
 		objects []*workload.Workload
 		want    string
@@ -72,6 +84,11 @@ func TestIndexChargesWhatLives(t *testing.T) {
 		"of which the controller may make one": {[]*workload.Workload{change(web(2, "10m"), older), set("r", 0, "4")}, "8"},
 		"an update's surge":                    {[]*workload.Workload{change(db(2, "1"), surge(1)), onePod("a", of, "1"), onePod("b", of, "1"), onePod("c", of, "1")}, "2"},
 		"more than an update's surge":          {[]*workload.Workload{change(db(1, "1"), surge(9)), onePod("a", of, "1"), onePod("b", of, "1"), onePod("c", of, "1")}, "2"},
+		"a pod's pods":                         {[]*workload.Workload{spark, role("driver", app, "1"), role("x", driver, "2"), role("y", driver, "2")}, "5"},
+		"more than declared":                   {[]*workload.Workload{spark, role("driver", app, "1"), role("x", driver, "2"), role("y", driver, "2"), role("z", driver, "2")}, "7"},
+		"larger than declared":                 {[]*workload.Workload{spark, role("driver", app, "1"), role("x", driver, "4")}, "9"},
+		"a pod's pods, without labels":         {[]*workload.Workload{spark, change(role("driver", app, "1"), bare), change(role("x", driver, "4"), bare)}, "9"},
+		"a pod of a pod's pods":                {[]*workload.Workload{spark, role("driver", app, "1"), role("x", driver, "2"), role("y", "pods/x", "2")}, "7"},
 		"another namespace's":                  {[]*workload.Workload{db(1, "1"), change(onePod("a", of, "4"), elsewhere, bare)}, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func drawObject(t *rapid.T, name string, objects world) client.Object {
 	}
 	if owner, ok := pick(t, objects); ok && rapid.IntRange(0, 3).Draw(t, "owned") > 0 {
 		ref := metav1.OwnerReference{
-			APIVersion: "apps/v1", Kind: kindOf(owner).Kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: new(true),
+			APIVersion: kindOf(owner).GroupVersionKind().GroupVersion().String(), Kind: kindOf(owner).Kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: new(true),
 		}
 		switch rapid.IntRange(0, 9).Draw(t, "forged") {
 		case 0:
