@@ -89,10 +89,12 @@ func (f *fleet) statefulSet(t template, age time.Duration, nodes ...string) {
 // job adds a Job whose pods run at the same time, as deployment does.
 func (f *fleet) job(t template, age time.Duration, nodes ...string) {
 	namespace, name := t().Obj().Namespace, t().Obj().Name
-	f.add(build.Job(namespace, name, int32(len(nodes)), int32(len(nodes)), t()))
+	once := func() *build.PodBuilder {
+		return t().With(func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever })
+	}
+	f.add(build.Job(namespace, name, int32(len(nodes)), int32(len(nodes)), once()))
 	for i, node := range nodes {
-		b := t().Owner("batch/v1", "Job", name).With(func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever })
-		f.pod(b, fmt.Sprintf("%s-%s", name, hash(fmt.Sprint(name, i), 5)), age, node)
+		f.pod(once().Owner("batch/v1", "Job", name), fmt.Sprintf("%s-%s", name, hash(fmt.Sprint(name, i), 5)), age, node)
 	}
 }
 

@@ -1,11 +1,15 @@
 // Command lab starts and ends a control plane that outlives it, with a fleet on it: "make lab", "make lab-down".
 //
-//	go run ./hack/lab up   [--name NAME] [--fleet example|openb|none]
-//	go run ./hack/lab load [--name NAME] --fleet example|openb
+//	go run ./hack/lab up   [--name NAME] [--fleet example|openb|none|DUMP] [--quota]
+//	go run ./hack/lab load [--name NAME] --fleet example|openb|DUMP
 //	go run ./hack/lab down [--name NAME]
 //
 // A lab is the directory .lab/NAME, see package test/lab. Its kubeconfig is .lab/NAME/kubeconfig; the default
 // lab's is linked at .lab/kubeconfig too. Progress goes to stderr, what to export to stdout.
+//
+// With --quota the in-cluster component is installed, and one manager runs beside the control plane (package
+// test/quota/rig); it ends with the lab. Of a dump, what nobody owns is created, business groups from the root down,
+// and the lab's controllers make the rest.
 package main
 
 import (
@@ -21,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -28,9 +33,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/stowage-dev/stowage/test/fleet"
 	"github.com/stowage-dev/stowage/test/lab"
+	"github.com/stowage-dev/stowage/test/quota/rig"
 )
 
 // defaultName is the lab whose kubeconfig is linked at .lab/kubeconfig.
@@ -39,6 +47,8 @@ const defaultName = "stowage"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	rest.SetDefaultWarningHandler(rest.NoWarnings{}) // on what is loaded, which is as it is
+	log.SetLogger(logr.Discard())
 	if err := newCommand(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
 		stop()
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -49,6 +59,7 @@ func main() {
 // options are the flags, and where to write.
 type options struct {
 	root, name, fleet, openB string
+	quota                    bool
 	out, progress            io.Writer
 }
 
@@ -67,7 +78,10 @@ func newCommand(out, progress io.Writer) *cobra.Command {
 			return run(o, c.Context())
 		}}
 		if defaultFleet != "" {
-			sub.Flags().StringVar(&o.fleet, "fleet", defaultFleet, "what to load: example, openb or none")
+			sub.Flags().StringVar(&o.fleet, "fleet", defaultFleet, "what to load: example, openb, none, or the path of a dump")
+		}
+		if use == "up" {
+			sub.Flags().BoolVar(&o.quota, "quota", false, "install and run the in-cluster quota component")
 		}
 		cmd.AddCommand(sub)
 	}
@@ -99,25 +113,54 @@ func (o *options) up(ctx context.Context) error {
 	if _, err := os.Stat(o.dir()); err == nil {
 		return fmt.Errorf("lab %s is there already: end it with make lab-down LAB_NAME=%s, or choose another LAB_NAME", o.name, o.name)
 	}
-	f, err := o.read()
+	c, err := o.read()
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	l, err := lab.Start(ctx, lab.Options{Dir: o.dir(), Log: o.progress})
+	opts := lab.Options{Dir: o.dir(), Log: o.progress}
+	if o.quota {
+		opts = rig.LabOptions(opts)
+	}
+	l, err := lab.Start(ctx, opts)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(o.progress, "lab: control plane up in %s\n", since(began))
-	if err := o.fill(ctx, l, f); err != nil {
+	if err := o.furnish(ctx, l, c); err != nil {
 		return errors.Join(err, l.Close())
+	}
+	return l.Detach()
+}
+
+// furnish brings all that the lab is to have, and says how it is reached.
+func (o *options) furnish(ctx context.Context, l *lab.Lab, c *cargo) error {
+	if o.quota {
+		if err := o.startQuota(ctx, l); err != nil {
+			return err
+		}
+	}
+	if err := o.fill(ctx, l, c); err != nil {
+		return err
 	}
 	kubeconfig, err := o.publish(l)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	fmt.Fprintf(o.out, "export KUBECONFIG=%s\n", kubeconfig)
-	return l.Detach()
+	if !o.quota {
+		return nil
+	}
+	kubectl, err := l.Binary("kubectl")
+	if err != nil {
+		return err
+	}
+	plugins, err := filepath.Abs(filepath.Join(o.root, "bin"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(o.out, "export PATH=\"$PATH:%s:%s\"\n", plugins, filepath.Dir(kubectl)) // a kubectl of the user's own comes first
+	return nil
 }
 
 // publish links the default lab's kubeconfig and returns the path to export.
@@ -136,7 +179,7 @@ func (o *options) publish(l *lab.Lab) (string, error) {
 
 // load loads a fleet into the running lab.
 func (o *options) load(ctx context.Context) error {
-	f, err := o.read()
+	c, err := o.read()
 	if err != nil {
 		return err
 	}
@@ -144,7 +187,7 @@ func (o *options) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; start it with make lab LAB_NAME=%s", err, o.name)
 	}
-	return o.fill(ctx, l, f)
+	return o.fill(ctx, l, c)
 }
 
 // down ends the lab: what up started, and nothing else.
@@ -166,21 +209,24 @@ func (o *options) down(context.Context) error {
 }
 
 // read returns the fleet that was asked for.
-func (o *options) read() (*fleet.Fleet, error) {
+func (o *options) read() (*cargo, error) {
 	switch o.fleet {
 	case "example":
-		return fleet.Example()
+		return ofFleet(fleet.Example())
 	case "openb":
-		return fleet.OpenB(o.openB, fleet.OpenBDefault)
+		return ofFleet(fleet.OpenB(o.openB, fleet.OpenBDefault))
 	case "none":
-		return &fleet.Fleet{}, nil
+		return &cargo{}, nil
 	}
-	return nil, fmt.Errorf("--fleet %q: expected example, openb or none", o.fleet)
+	if _, err := os.Stat(o.fleet); err != nil {
+		return nil, fmt.Errorf("--fleet %q: expected example, openb, none, or the path of a dump: %w", o.fleet, err)
+	}
+	return ofDump(o.fleet)
 }
 
 // fill creates the fleet's objects and waits until the scheduler has judged every pod.
-func (o *options) fill(ctx context.Context, l *lab.Lab, f *fleet.Fleet) error {
-	if len(f.Nodes) == 0 {
+func (o *options) fill(ctx context.Context, l *lab.Lab, c *cargo) error {
+	if c.nodes == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -191,29 +237,52 @@ func (o *options) fill(ctx context.Context, l *lab.Lab, f *fleet.Fleet) error {
 	watched.Start(ctx.Done())
 	began := time.Now()
 
-	objs := f.Manifests()
-	first := len(f.Namespaces) + len(f.PriorityClasses) + len(f.Nodes) // pods come when all nodes are ready
-	if err := l.CreateAll(ctx, objs[:first]...); err != nil {
+	if err := l.CreateAll(ctx, c.first...); err != nil {
 		return err
 	}
 	err := o.await(ctx, l, func() (string, bool) {
 		n := countReady(nodes)
-		return fmt.Sprintf("%d of %d nodes ready", n, len(f.Nodes)), nodesSynced() && n >= len(f.Nodes)
+		return fmt.Sprintf("%d of %d nodes ready", n, c.nodes), nodesSynced() && n >= c.nodes
 	})
 	if err != nil {
 		return err
 	}
-	if err := l.CreateAll(ctx, objs[first:]...); err != nil {
+	if err := o.createGroups(ctx, l, c); err != nil {
 		return err
 	}
+	if err := l.CreateAll(ctx, c.then...); err != nil {
+		return err
+	}
+	stands := steady(c.pods)
 	err = o.await(ctx, l, func() (string, bool) {
-		bound, pending := countJudged(pods)
-		return fmt.Sprintf("%d pods bound, %d pending", bound, pending), podsSynced() && bound+pending >= len(f.Pods)
+		bound, pending, all := countJudged(pods)
+		return fmt.Sprintf("%d pods bound, %d pending", bound, pending), podsSynced() && stands(bound+pending, all)
 	})
+	if err == nil && o.quota {
+		err = o.charge(ctx, l, c)
+	}
 	if err == nil {
 		fmt.Fprintf(o.progress, "lab: fleet %s loaded in %s\n", o.fleet, since(began))
 	}
 	return err
+}
+
+// steady says whether all pods are judged: as many as there are to be or, where that is not known (0), for some
+// seconds neither more of them nor more judged. Pods with a gate or a scheduler of their own never are.
+func steady(want int) func(judged, all int) bool {
+	const seconds = 3
+	var last [2]int
+	same := 0
+	return func(judged, all int) bool {
+		if want > 0 {
+			return judged >= want
+		}
+		if now := [2]int{judged, all}; now != last {
+			last, same = now, 0
+		}
+		same++
+		return judged > 0 && same > seconds
+	}
 }
 
 // await says how far things are, every fifth second and at the end, until they are done or the lab was ended.
@@ -251,11 +320,11 @@ func countReady(lister corelisters.NodeLister) (ready int) {
 	return ready
 }
 
-// countJudged counts the pods that have a node and those that the scheduler found none for.
-func countJudged(lister corelisters.PodLister) (bound, pending int) {
+// countJudged counts the pods that have a node, those that the scheduler found none for, and all.
+func countJudged(lister corelisters.PodLister) (bound, pending, all int) {
 	pods, err := lister.List(labels.Everything())
 	if err != nil {
-		return 0, 0 // a lister of everything reads memory only
+		return 0, 0, 0 // a lister of everything reads memory only
 	}
 	for _, p := range pods {
 		switch {
@@ -265,7 +334,7 @@ func countJudged(lister corelisters.PodLister) (bound, pending int) {
 			pending++
 		}
 	}
-	return bound, pending
+	return bound, pending, len(pods)
 }
 
 func unschedulable(p *corev1.Pod) bool {

@@ -9,10 +9,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/stowage-dev/stowage/test/lab"
 )
+
+func TestMain(m *testing.M) {
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+	log.SetLogger(logr.Discard())
+	os.Exit(m.Run())
+}
 
 func TestUpAndDown(t *testing.T) {
 	lab.Alone(t)
@@ -59,7 +68,7 @@ func TestBadFlags(t *testing.T) {
 		want string
 	}{
 		"name":     {[]string{"up", "--name", "a/b"}, `--name "a/b"`},
-		"fleet":    {[]string{"up", "--fleet", "huge"}, `--fleet "huge": expected example, openb or none`},
+		"fleet":    {[]string{"up", "--fleet", "huge"}, `--fleet "huge": expected example, openb, none, or the path of a dump`},
 		"no trace": {[]string{"up", "--fleet", "openb", "--openb-dir", "absent"}, "set OPENB_DIR"},
 		"no lab":   {[]string{"load"}, "make lab LAB_NAME=stowage"},
 	} {

@@ -23,4 +23,8 @@
 // The API server calls the webhook by URL, on loopback. Behind it stands what a Service is in a cluster: each
 // request goes to the next ready manager. It ends TLS, because over loopback the API server speaks HTTP/2 and
 // would send everything down one connection, to one manager.
+//
+// # A lab to play with
+//
+// "make lab QUOTA=1" has no test that would end: Leave starts the real binary, one of it, and the API server calls that.
 package rig

@@ -64,7 +64,7 @@ func (r *Rig) start(ctx context.Context, opts Options) error {
 	if r.service, err = newService(own); err != nil {
 		return err
 	}
-	if err := r.install(ctx, own.cert, opts.Kinds); err != nil {
+	if err := r.install(ctx, r.service.url(), own.cert, opts.Kinds); err != nil {
 		return err
 	}
 	if err := r.newManagers(ctx, own, opts); err != nil {
@@ -147,6 +147,9 @@ func (r *Rig) Restart(ctx context.Context, i int) error {
 
 // Size is the number of managers, dead ones included.
 func (r *Rig) Size() int { return len(r.managers) }
+
+// Endpoint is the host:port at which manager i serves its webhooks.
+func (r *Rig) Endpoint(i int) string { return r.managers[i].webhook }
 
 // Leader returns the manager that holds the lease, waiting until one does.
 func (r *Rig) Leader(ctx context.Context) (int, error) {

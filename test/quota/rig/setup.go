@@ -20,8 +20,8 @@ import (
 // kindsFile is the name of the file with a test's workload kinds.
 const kindsFile = "workload-kinds.yaml"
 
-// install puts the component's manifests into the lab, with the webhooks at our service.
-func (r *Rig) install(ctx context.Context, authority []byte, extra string) error {
+// install puts the component's manifests into the lab, with the webhooks at a URL.
+func (r *Rig) install(ctx context.Context, url string, authority []byte, extra string) error {
 	kinds := workload.Default()
 	if extra != "" {
 		more, err := workload.Parse([]byte(extra))
@@ -34,7 +34,7 @@ func (r *Rig) install(ctx context.Context, authority []byte, extra string) error
 	}
 	objects, err := install.Objects(install.Options{
 		Kinds:   kinds,
-		Webhook: install.Endpoint{URL: r.service.url(), CABundle: authority},
+		Webhook: install.Endpoint{URL: url, CABundle: authority},
 	})
 	if err != nil {
 		return err
@@ -48,10 +48,8 @@ func (r *Rig) newManagers(ctx context.Context, own servingCert, opts Options) er
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{"tls.crt": own.cert, "tls.key": own.key, kindsFile: []byte(opts.Kinds)} {
-		if err := os.WriteFile(filepath.Join(r.dir, name), content, 0o600); err != nil {
-			return err
-		}
+	if err := r.writeFiles(own, opts.Kinds); err != nil {
+		return err
 	}
 	executable, err := os.Executable()
 	if err != nil {
@@ -65,33 +63,19 @@ func (r *Rig) newManagers(ctx context.Context, own servingCert, opts Options) er
 	if err != nil {
 		return err
 	}
-	const portsEach = 3
 	ports, err := lab.FreePorts(portsEach * opts.Managers)
 	if err != nil {
 		return err
 	}
 	for i := range opts.Managers {
-		m := &process{
-			binary:  binary,
-			env:     []string{clockEnv + "=" + string(clock)},
-			log:     filepath.Join(r.dir, fmt.Sprintf("manager-%d.log", i)),
-			webhook: loopback(ports[portsEach*i]),
-			health:  loopback(ports[portsEach*i+1]),
-			metrics: loopback(ports[portsEach*i+2]),
-		}
-		m.args = append([]string{
-			"--kubeconfig=" + kubeconfig,
-			"--webhook-host=127.0.0.1",
-			fmt.Sprintf("--webhook-port=%d", ports[portsEach*i]),
-			"--cert-dir=" + r.dir,
-			"--health-probe-bind-address=" + m.health,
-			"--metrics-bind-address=" + m.metrics,
-			"--metrics-secure=false",
+		m := r.manager(i, binary, kubeconfig, ports[portsEach*i:])
+		m.env = []string{clockEnv + "=" + string(clock)}
+		m.args = append(m.args,
 			// Our service takes a manager out before it is told to end: nothing new comes.
 			"--drain=100ms",
 			// Tests kill leaders; a cluster's are killed more seldom.
-			"--leader-elect-lease-duration=6s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=500ms",
-		}, opts.Args...)
+			"--leader-elect-lease-duration=6s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=500ms")
+		m.args = append(m.args, opts.Args...)
 		if opts.Kinds != "" {
 			m.args = append(m.args, "--workload-kinds="+filepath.Join(r.dir, kindsFile))
 		}
@@ -100,8 +84,42 @@ func (r *Rig) newManagers(ctx context.Context, own servingCert, opts Options) er
 	return nil
 }
 
-// tokenLife is longer than any test.
-const tokenLife = 24 * 60 * 60
+// writeFiles writes what the managers read beside their kubeconfig.
+func (r *Rig) writeFiles(own servingCert, kinds string) error {
+	for name, content := range map[string][]byte{"tls.crt": own.cert, "tls.key": own.key, kindsFile: []byte(kinds)} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// portsEach is how many ports a manager listens at.
+const portsEach = 3
+
+// manager is one that is not started yet, at the first of the ports.
+func (r *Rig) manager(i int, binary, kubeconfig string, ports []int) *process {
+	m := &process{
+		binary:  binary,
+		log:     filepath.Join(r.dir, fmt.Sprintf("manager-%d.log", i)),
+		webhook: loopback(ports[0]),
+		health:  loopback(ports[1]),
+		metrics: loopback(ports[2]),
+	}
+	m.args = []string{
+		"--kubeconfig=" + kubeconfig,
+		"--webhook-host=127.0.0.1",
+		fmt.Sprintf("--webhook-port=%d", ports[0]),
+		"--cert-dir=" + r.dir,
+		"--health-probe-bind-address=" + m.health,
+		"--metrics-bind-address=" + m.metrics,
+		"--metrics-secure=false",
+	}
+	return m
+}
+
+// tokenLife is longer than any lab, in seconds.
+const tokenLife = 365 * 24 * 60 * 60
 
 // writeKubeconfig writes a kubeconfig with nothing but a token of the component's ServiceAccount.
 func (r *Rig) writeKubeconfig(ctx context.Context) (path string, err error) {
