@@ -1,6 +1,7 @@
 package print
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -8,6 +9,14 @@ import (
 
 // ellipsis stands for what was cut.
 const ellipsis = "…"
+
+// Count is a number of things: "1 node", "2 nodes".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
 
 // Width counts the terminal cells of a text, colour codes not counted.
 func Width(text string) int { return ansi.StringWidth(text) }

@@ -18,7 +18,7 @@ func (o *verifyOptions) print(verified *report.QuotaVerify) error {
 	case !o.output.Human():
 		return o.output.PrintReport(o.Out, verified)
 	case len(verified.Items) == 0:
-		fmt.Fprintf(o.ErrOut, "No drift: the ledgers of %s agree with what is there\n", plural(verified.Groups, "group"))
+		fmt.Fprintf(o.ErrOut, "No drift: the ledgers of %s agree with what is there\n", print.Count(verified.Groups, "group"))
 		return nil
 	}
 	theme := o.output.Color.Theme(o.Env)
@@ -56,11 +56,4 @@ func (o *verifyOptions) printNames(verified *report.QuotaVerify) error {
 		}
 	}
 	return nil
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -83,7 +83,7 @@ func (o *Options) carryOut(ctx context.Context, p *report.TaintPlan) error {
 	}
 	client, err := o.client()
 	if err == nil {
-		err = o.ask(fmt.Sprintf("Change the taints of %s in %s?", plural(len(p.Nodes), "node"), plural(len(p.Waves), "wave")))
+		err = o.ask(fmt.Sprintf("Change the taints of %s in %s?", print.Count(len(p.Nodes), "node"), print.Count(len(p.Waves), "wave")))
 	}
 	if err != nil {
 		return errors.Join(err, o.discard())
@@ -122,7 +122,7 @@ func (o *Options) undo(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(p.Change), plural(len(p.Nodes), "node"))); err != nil {
+	if err := o.ask(fmt.Sprintf("Undo %s on %s?", changeText(p.Change), print.Count(len(p.Nodes), "node"))); err != nil {
 		return err
 	}
 	return o.interrupted(ctx, apply.Rollback(ctx, client, p, o.applying(o.observer())))

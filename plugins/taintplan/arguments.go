@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/stowage-dev/stowage/pkg/nearest"
+	"github.com/stowage-dev/stowage/pkg/print"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/taint"
 )
@@ -80,7 +81,7 @@ func (o *Options) nodes(snap *snapshot.Snapshot) (names, notes []string, err err
 	why := strings.Join(cut(left, 1), "; ")
 	switch {
 	case len(names) > 0 && len(left) > 0:
-		return names, []string{fmt.Sprintf("%s left out: %s", plural(len(left), "node"), why)}, nil
+		return names, []string{fmt.Sprintf("%s left out: %s", print.Count(len(left), "node"), why)}, nil
 	case len(names) > 0:
 		return names, nil, nil
 	case len(left) > 0:

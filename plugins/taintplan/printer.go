@@ -190,7 +190,7 @@ func (h *human) reasons(title string, reasons []reason) {
 		shown = reasons[:min(maxRows, len(reasons))]
 	}
 	for _, r := range shown {
-		h.printf("%s %s\n", h.theme.Bad(print.Escape(r.namespace+"/"+r.who)), h.theme.Faint("("+plural(r.pods, "pod")+")"))
+		h.printf("%s %s\n", h.theme.Bad(print.Escape(r.namespace+"/"+r.who)), h.theme.Faint("("+print.Count(r.pods, "pod")+")"))
 		h.paragraph("  ", r.text, func(text string) string { return text })
 	}
 	h.more(len(reasons) - len(shown))
@@ -227,11 +227,4 @@ func strandedPods(stranded []report.StrandedPod) []reason {
 		reasons = gather(reasons, s.Namespace, s.Name, s.Workload, s.Reason)
 	}
 	return reasons
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

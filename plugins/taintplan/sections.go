@@ -19,7 +19,7 @@ import (
 // comes of it in a line.
 func (h *human) header(p *report.TaintPlan) {
 	names := nodeNames(p)
-	h.paragraph("", fmt.Sprintf("%s %s: %s", plural(len(names), "node"), operation(p.Change), h.names(names)), h.theme.Strong)
+	h.paragraph("", fmt.Sprintf("%s %s: %s", print.Count(len(names), "node"), operation(p.Change), h.names(names)), h.theme.Strong)
 	for _, added := range p.Change.Add {
 		h.printf("  %s\n", h.theme.Warn("+ "+print.Escape(added.ToString())))
 	}
@@ -83,7 +83,7 @@ func summary(s report.TaintSummary) string {
 	if others != "" {
 		others = "; " + others
 	}
-	return plural(int(s.Evicted.Total), "pod") + " evicted" + fates + others
+	return print.Count(int(s.Evicted.Total), "pod") + " evicted" + fates + others
 }
 
 // The worst fates of displaced pods, as the summary words them.

@@ -50,7 +50,7 @@ func (h *human) block(item report.PendingItem, alike []report.PendingItem) {
 		for i, other := range alike {
 			names[i] = rowName(other)
 		}
-		h.paragraph(indent, fmt.Sprintf("likewise %s: %s", plural(len(alike), "other"), some(names)), indent, h.theme.Strong)
+		h.paragraph(indent, fmt.Sprintf("likewise %s: %s", print.Count(len(alike), "other"), some(names)), indent, h.theme.Strong)
 	}
 	h.message(item)
 	h.causes(item)
@@ -75,7 +75,7 @@ func (h *human) headline(item report.PendingItem) {
 		facts = append(facts, "scheduler "+item.SchedulerName)
 	}
 	if item.Replicas > 1 && item.FitReplicas == nil {
-		facts = append(facts, plural(int(item.Replicas), "replica"))
+		facts = append(facts, print.Count(int(item.Replicas), "replica"))
 	}
 	tail := ""
 	if len(facts) > 0 {
@@ -106,13 +106,13 @@ func (h *human) message(item report.PendingItem) {
 		h.paragraph(indent, item.Message, indent, h.theme.Faint)
 	}
 	if item.FitReplicas != nil && item.Replicas > 1 {
-		h.paragraph(indent, fmt.Sprintf("%d of %s fit, one after another", *item.FitReplicas, plural(int(item.Replicas), "replica")), indent, h.theme.Strong)
+		h.paragraph(indent, fmt.Sprintf("%d of %s fit, one after another", *item.FitReplicas, print.Count(int(item.Replicas), "replica")), indent, h.theme.Strong)
 	}
 	if len(item.PodSets) > 0 {
 		h.paragraph(indent, "of each set: "+podSets(item.PodSets), indent, h.theme.Faint)
 	}
 	if fits := fittingNodes(item.Nodes); len(fits) > 0 {
-		h.paragraph(indent, fmt.Sprintf("fits %d of %s: %s", len(fits), plural(len(item.Nodes), "node"), some(fits)), indent, h.theme.Good)
+		h.paragraph(indent, fmt.Sprintf("fits %d of %s: %s", len(fits), print.Count(len(item.Nodes), "node"), some(fits)), indent, h.theme.Good)
 	}
 	if item.Agrees == report.AgreesFalse {
 		h.section("The cluster says otherwise")
@@ -137,7 +137,7 @@ func (h *human) causes(item report.PendingItem) {
 	for i, cause := range item.Causes {
 		switch {
 		case cause.Nodes > 0:
-			counts[i] = plural(cause.Nodes, "node")
+			counts[i] = print.Count(cause.Nodes, "node")
 		case item.Kind == "":
 			counts[i] = "pod"
 		default:
@@ -196,7 +196,7 @@ func (h *human) preemption(item report.PendingItem) {
 				victims[i] += fmt.Sprintf(" (priority %d)", *victim.Priority)
 			}
 		}
-		text := fmt.Sprintf("would evict %s from node %s: %s", plural(len(victims), "pod"), p.Node, strings.Join(victims, ", "))
+		text := fmt.Sprintf("would evict %s from node %s: %s", print.Count(len(victims), "pod"), p.Node, strings.Join(victims, ", "))
 		if p.PDBViolations > 0 {
 			text += fmt.Sprintf("; %d would violate a PodDisruptionBudget", p.PDBViolations)
 		}

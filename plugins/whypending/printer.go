@@ -221,14 +221,14 @@ func (h *human) groups(r *report.PendingReport) {
 	for _, group := range r.Groups {
 		pods += group.Pods
 	}
-	h.printf("%s\n", h.theme.Strong(fmt.Sprintf("%s, %s", plural(pods, "pod"), plural(len(r.Groups), "cause"))))
+	h.printf("%s\n", h.theme.Strong(fmt.Sprintf("%s, %s", print.Count(pods, "pod"), print.Count(len(r.Groups), "cause"))))
 	for i, group := range r.Groups {
 		lead := fmt.Sprintf("%2d. ", i+1)
 		of := ""
 		if group.Workloads > 0 {
-			of = " of " + plural(group.Workloads, "workload")
+			of = " of " + print.Count(group.Workloads, "workload")
 		}
-		h.printf("\n%s%s%s  %s\n", lead, h.theme.Strong(plural(group.Pods, "pod")), of, h.verdictStyle(group.Verdict)(string(group.Verdict)))
+		h.printf("\n%s%s%s  %s\n", lead, h.theme.Strong(print.Count(group.Pods, "pod")), of, h.verdictStyle(group.Verdict)(string(group.Verdict)))
 		h.paragraph("    ", group.Cause, "    ", h.theme.Strong)
 		h.printf("    %s %s\n", h.theme.Faint("e.g."), print.Escape(group.Example))
 		if group.Remedy != nil {
@@ -237,7 +237,7 @@ func (h *human) groups(r *report.PendingReport) {
 		}
 	}
 	if refused := refused(r.Items); len(refused) > 0 {
-		h.printf("\n%s\n\n", h.theme.Strong(plural(len(refused), "workload")+" whose pods cannot be created"))
+		h.printf("\n%s\n\n", h.theme.Strong(print.Count(len(refused), "workload")+" whose pods cannot be created"))
 		h.blocks(refused)
 	}
 }
@@ -289,11 +289,4 @@ func (h *human) remedy(lead string, remedy report.Remedy, suffix string) {
 			h.printf("%s  %s\n", indent, h.theme.Code(print.Escape(line)))
 		}
 	}
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
