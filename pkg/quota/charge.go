@@ -41,9 +41,9 @@ func amountsOf(pod *corev1.Pod) corev1.ResourceList {
 	return amounts
 }
 
-// withDefaultRequests is pod with requests where there are only limits, as the
-// API server sets them on a pod and not on a template, and with amounts that can be
-// counted.
+// withDefaultRequests is pod with requests where there are only limits, of a container
+// and of the pod as a whole, as the API server sets them on a pod and not on a template,
+// and with amounts that can be counted.
 func withDefaultRequests(pod *corev1.Pod) *corev1.Pod {
 	out := *pod
 	out.Spec.Containers = defaultRequests(pod.Spec.Containers)
@@ -51,8 +51,31 @@ func withDefaultRequests(pod *corev1.Pod) *corev1.Pod {
 	out.Spec.Overhead = countable(pod.Spec.Overhead)
 	if all := pod.Spec.Resources; all != nil {
 		out.Spec.Resources = &corev1.ResourceRequirements{Requests: countable(all.Requests), Limits: countable(all.Limits)}
+		defaultPodRequests(&out)
 	}
 	return &out
+}
+
+// defaultPodRequests gives the pod as a whole requests where it has only limits and no
+// container requests any: see defaultPodRequests in
+// k8s.io/kubernetes/pkg/apis/core/v1. Huge pages are not overcommitted, so theirs are the
+// limits in any case.
+func defaultPodRequests(pod *corev1.Pod) {
+	resources := pod.Spec.Resources
+	requested := resourcehelper.AggregateContainerRequests(pod, resourcehelper.PodResourcesOptions{})
+	maps.DeleteFunc(requested, func(name corev1.ResourceName, _ resource.Quantity) bool {
+		return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+	})
+	requests := maps.Clone(resources.Limits)
+	maps.DeleteFunc(requests, func(name corev1.ResourceName, _ resource.Quantity) bool {
+		_, given := requested[name]
+		return given
+	})
+	if requests == nil {
+		return
+	}
+	maps.Copy(requests, resources.Requests)
+	resources.Requests = requests
 }
 
 func defaultRequests(containers []corev1.Container) []corev1.Container {

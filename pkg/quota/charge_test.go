@@ -69,6 +69,20 @@ func TestPodCharge(t *testing.T) {
 			},
 			want: map[string]string{"pods": "1", "limits.cpu": "4", "requests.cpu": "3", "limits.memory": "1Gi", "requests.memory": "1Gi"},
 		},
+		"limits of the pod are its requests": {
+			spec: corev1.PodSpec{
+				Resources:  &corev1.ResourceRequirements{Limits: list("cpu", "4", "memory", "8Gi", "hugepages-2Mi", "64Mi")},
+				Containers: []corev1.Container{{Name: "main"}},
+			},
+			want: map[string]string{"pods": "1", "limits.cpu": "4", "requests.cpu": "4", "limits.memory": "8Gi", "requests.memory": "8Gi", "requests.hugepages-2Mi": "64Mi"},
+		},
+		"limits of the pod are no requests of what its containers request": {
+			spec: corev1.PodSpec{
+				Resources:  &corev1.ResourceRequirements{Requests: list("memory", "2Gi"), Limits: list("cpu", "4", "memory", "8Gi", "hugepages-2Mi", "64Mi")},
+				Containers: []corev1.Container{container("main", list("hugepages-2Mi", "32Mi"), list("cpu", "1")), {Name: "side"}},
+			},
+			want: map[string]string{"pods": "1", "limits.cpu": "4", "requests.cpu": "1", "limits.memory": "8Gi", "requests.memory": "2Gi", "requests.hugepages-2Mi": "64Mi"},
+		},
 		"extended resources and huge pages count as requests": {
 			spec: pod(list("nvidia.com/gpu", "2", "hugepages-2Mi", "64Mi")),
 			want: map[string]string{"pods": "1", "requests.nvidia.com/gpu": "2", "requests.hugepages-2Mi": "64Mi"},
