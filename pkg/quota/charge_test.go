@@ -297,3 +297,22 @@ func TestDefaultsAreCharged(t *testing.T) {
 		t.Error("the template is changed")
 	}
 }
+
+// What only a LimitRange gives comes in models as what the template asks for does.
+func TestDefaultsNameNoModel(t *testing.T) {
+	limits := &corev1.LimitRange{Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+		Type: corev1.LimitTypeContainer, Default: list("cpu", "500m", "nvidia.com/gpu", "1"),
+	}}}}
+	defaults := workload.Defaults{Limits: []*corev1.LimitRange{limits}}
+	tree := quota.NewTree([]*quota.Group{newGroup("nlp", "", list("limits.cpu.A4", "10", "requests.nvidia.com/gpu.A30", "2"))})
+	w := deployment(t, "nlp", 1, pod(nil))
+	want := `group nlp: limits limits.cpu by model only (A4), and the workload names no model: add the label biz.group.resource.quota/cpu-type: MODEL to it, or to its pods' template
+group nlp: limits requests.nvidia.com/gpu by model only (A30), and the workload names no model: add the label biz.group.resource.quota/gpu-type: MODEL to it, or to its pods' template`
+	if diff := cmp.Diff(want, quota.Text(tree.CheckWorkload(quota.Change{New: w, Defaults: defaults}))); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+	named := with(w, func(w *workload.Workload) { w.Models = workload.Models{CPU: "A4", GPU: "A30"} })
+	if check := tree.CheckWorkload(quota.Change{New: named, Defaults: defaults}); !check.Allowed {
+		t.Errorf("named, refused: %s", quota.Text(check))
+	}
+}

@@ -93,7 +93,7 @@ func limitedModels(group *Group, base corev1.ResourceName) []string {
 // only: it would be charged nothing. One that did without before, and asks for no more,
 // may go on. Of a model that the group does not limit it says so.
 func checkModels(check *report.QuotaCheck, group *Group, c Change, growth corev1.ResourceList) {
-	asked := modelsAsked(c.New)
+	asked := modelsAsked(c.New, c.Defaults)
 	for _, base := range slices.Sorted(maps.Keys(asked)) {
 		named := asked[base]
 		models := limitedModels(group, base)
@@ -101,7 +101,7 @@ func checkModels(check *report.QuotaCheck, group *Group, c Change, growth corev1
 			continue
 		}
 		unnamed := slices.Contains(named, "")
-		if _, grows := growth[base]; !c.ties() && !grows && unnamed == slices.Contains(modelsAsked(c.Old)[base], "") {
+		if _, grows := growth[base]; !c.ties() && !grows && unnamed == slices.Contains(modelsAsked(c.Old, c.Defaults)[base], "") {
 			continue
 		}
 		if unnamed {
@@ -118,13 +118,13 @@ func checkModels(check *report.QuotaCheck, group *Group, c Change, growth corev1
 }
 
 // modelsAsked are the models that the workload's pods are of, by the base key of what
-// comes in models and they ask for; "" among them where one names none.
-func modelsAsked(w *workload.Workload) map[corev1.ResourceName][]string {
+// comes in models and they ask for, by themselves or by default; "" among them where one
+// names none.
+func modelsAsked(w *workload.Workload, defaults workload.Defaults) map[corev1.ResourceName][]string {
 	asked := map[corev1.ResourceName][]string{}
-	for i := range w.PodSets {
-		set := &w.PodSets[i]
-		models := workload.ModelsOf(set.Template.Labels).Or(w.Models)
-		for base := range amountsOf(podOf(set)) {
+	for _, pod := range podsOfSets(w, defaults) {
+		models := workload.ModelsOf(pod.Labels).Or(w.Models)
+		for base := range amountsOf(pod) {
 			if model := modelOf(base, models); labelOf(base) != "" && !slices.Contains(asked[base], model) {
 				asked[base] = append(asked[base], model)
 			}
