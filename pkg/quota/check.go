@@ -154,7 +154,7 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 	}
 	t.checkAncestors(check, group, growth)
 	checkModels(check, group, c, growth)
-	check.Warnings = append(check.Warnings, c.uncounted(group)...)
+	check.Warnings = append(check.Warnings, c.uncounted(group, growth)...)
 	return check
 }
 

@@ -10,31 +10,34 @@ import (
 	"github.com/stowage-dev/stowage/pkg/workload"
 )
 
-// uncounted says what of a workload that is new to the group is charged to nobody: that
-// it is admitted must not be taken for more than it is.
-func (c Change) uncounted(group *Group) []string {
-	if !c.ties() {
+// uncounted says what of a workload that is new to the group, or asks for more, is charged
+// to nobody: that it is admitted must not be taken for more than it is.
+func (c Change) uncounted(group *Group, growth corev1.ResourceList) []string {
+	if len(c.New.PodSets) == 0 {
+		return []string{fmt.Sprintf("%s charges nothing%s", c.New, podless(c.New.Kind, group.Name))}
+	}
+	claims := claimed(c.New)
+	if !c.ties() && len(growth) == 0 {
+		before := claimed(c.Old)
+		claims = slices.DeleteFunc(claims, func(name string) bool { return slices.Contains(before, name) })
+	}
+	if len(claims) == 0 {
 		return nil
 	}
-	if len(c.New.PodSets) == 0 {
-		return []string{fmt.Sprintf("%s charges nothing itself: its pods are declared by another object (%s). What it makes is charged where the labels of that object's pod template name group %s",
-			c.New, elsewhere(c.New.Kind), group.Name)}
+	why := "no key of the group stands for them"
+	if limitsDevices(group) {
+		why = "a key of a device class counts only what containers ask for as an extended resource"
 	}
-	if claims := claimed(c.New); len(claims) > 0 && !limitsDevices(group) {
-		return []string{fmt.Sprintf("group %s: claimed devices are not counted (resourceClaims %s): no key of the group stands for them",
-			group.Name, strings.Join(claims, ", "))}
-	}
-	return nil
+	return []string{fmt.Sprintf("group %s: claimed devices are not counted (resourceClaims %s): %s", group.Name, strings.Join(claims, ", "), why)}
 }
 
-// elsewhere is the field that refers to the object that declares the pods.
-func elsewhere(kind *workload.Kind) string {
-	for i := range kind.PodSets {
-		if unless := kind.PodSets[i].Unless; unless != "" {
-			return unless
-		}
+// podless says, in the words that follow "charges nothing", why a workload of the kind that
+// declares no pods does.
+func podless(kind *workload.Kind, group string) string {
+	if at := kind.ReferredAt(); at != "" {
+		return fmt.Sprintf(" itself: its pods are declared by another object (%s). What it makes is charged where the labels of that object's pod template name group %s", at, group)
 	}
-	return "spec"
+	return ": it declares no pods"
 }
 
 // claimed are the names of the resource claims of the workload's pods.

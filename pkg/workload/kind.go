@@ -297,6 +297,18 @@ func (k *Kind) firstNumber() (path string, single bool) {
 	return join(first.Root, first.Replicas[0]), len(k.PodSets) == 1 && len(first.Replicas) == 1
 }
 
+// ReferredAt is the field that refers to the object that declares the pods, of an object
+// that does not do so itself; "" where its kind knows of none.
+func (k *Kind) ReferredAt() string {
+	for i := range k.PodSets {
+		terms := conditionTerms(k.PodSets[i].Unless)
+		if len(terms) == 1 && terms[0].operator == "" && !k.PodSets[i].each() {
+			return absolute(k.PodSets[i].Root, terms[0].path)
+		}
+	}
+	return ""
+}
+
 // makes says whether the kind's objects make objects of child.
 func (k *Kind) makes(child schema.GroupKind) bool {
 	for _, name := range k.Makes {
