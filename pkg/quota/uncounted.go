@@ -13,8 +13,8 @@ import (
 // uncounted says what of a workload that is new to the group, or asks for more, is charged
 // to nobody: that it is admitted must not be taken for more than it is.
 func (c Change) uncounted(group *Group, growth corev1.ResourceList) []string {
-	if len(c.New.PodSets) == 0 {
-		return []string{fmt.Sprintf("%s charges nothing%s", c.New, podless(c.New.Kind, group.Name))}
+	if why := Podless(c.New); why != "" {
+		return []string{c.New.String() + " " + why}
 	}
 	claims := claimed(c.New)
 	if !c.ties() && len(growth) == 0 {
@@ -31,13 +31,16 @@ func (c Change) uncounted(group *Group, growth corev1.ResourceList) []string {
 	return []string{fmt.Sprintf("group %s: claimed devices are not counted (resourceClaims %s): %s", group.Name, strings.Join(claims, ", "), why)}
 }
 
-// podless says, in the words that follow "charges nothing", why a workload of the kind that
-// declares no pods does.
-func podless(kind *workload.Kind, group string) string {
-	if at := kind.ReferredAt(); at != "" {
-		return fmt.Sprintf(" itself: its pods are declared by another object (%s). What it makes is charged where the labels of that object's pod template name group %s", at, group)
+// Podless says of a workload that is tied to a group and declares no pods itself why it
+// charges nothing, in the words that follow its name; "" of any other.
+func Podless(w *workload.Workload) string {
+	if w.Group == "" || len(w.PodSets) > 0 || len(w.Kind.PodSets) == 0 {
+		return ""
 	}
-	return ": it declares no pods"
+	if at := w.Kind.ReferredAt(); at != "" {
+		return fmt.Sprintf("charges nothing itself: its pods are declared by another object (%s). What it makes is charged where the labels of that object's pod template name group %s", at, w.Group)
+	}
+	return "charges nothing: it declares no pods"
 }
 
 // claimed are the names of the resource claims of the workload's pods.

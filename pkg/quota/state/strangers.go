@@ -18,7 +18,8 @@ import (
 const mostNames = 3
 
 // Strangers says of the objects that name a group and are of no workload kind, in a line
-// a kind, that they charge nothing and what to do.
+// a kind, that they charge nothing and what to do; and of the workloads that name one and
+// leave their pods to another object.
 func (s *State) Strangers() []string {
 	names, kinds := map[schema.GroupKind][]string{}, []schema.GroupKind{}
 	for _, object := range s.strangers() {
@@ -32,7 +33,34 @@ func (s *State) Strangers() []string {
 	for _, kind := range kinds {
 		lines = append(lines, fmt.Sprintf("%s %s %s", kind, quota.Few(names[kind], mostNames), s.Kinds.Uncharged(kind)))
 	}
+	for _, w := range s.podless() {
+		lines = append(lines, fmt.Sprintf("%s/%s %s", w.Namespace, w, quota.Podless(w)))
+	}
 	return lines
+}
+
+// podless are the workloads whose pods another object declares, where nothing that they
+// made is charged either.
+func (s *State) podless() []*workload.Workload {
+	var podless []*workload.Workload
+	for _, kind := range s.Kinds.All() {
+		if kind.ReferredAt() == "" {
+			continue
+		}
+		for _, object := range s.Objects(kind) {
+			w := s.Workloads.Get(uidOf(kind.Meta(object)))
+			if w != nil && quota.Podless(w) != "" && !slices.ContainsFunc(s.Workloads.Made(w.UID), s.hasCharger) {
+				podless = append(podless, w)
+			}
+		}
+	}
+	return podless
+}
+
+// hasCharger says whether a workload is charged, as itself or as part of another.
+func (s *State) hasCharger(w *workload.Workload) bool {
+	charger, _ := s.Workloads.Charger(w)
+	return charger != nil
 }
 
 // strangers are the objects that name a group and are of no workload kind.
@@ -52,6 +80,9 @@ func (s *State) findUncharged() map[string][]report.QuotaUncharged {
 	for _, unread := range s.Unread {
 		w := unread.Workload
 		uncharged[w.Group] = append(uncharged[w.Group], report.QuotaUncharged{Object: w.Namespace + "/" + w.String(), Why: "is not counted: " + unread.Err.Error()})
+	}
+	for _, w := range s.podless() {
+		uncharged[w.Group] = append(uncharged[w.Group], report.QuotaUncharged{Object: w.Namespace + "/" + w.String(), Why: quota.Podless(w)})
 	}
 	return uncharged
 }

@@ -1,12 +1,17 @@
 package state_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
+	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota/state"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
@@ -61,4 +66,36 @@ func TestUncharged(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "described", 2, len(description.Item.Uncharged))
+}
+
+// A workload whose pods another object declares is named, unless what it made is charged.
+func TestPodlessAreNamed(t *testing.T) {
+	rollout := func(name string) *unstructured.Unstructured {
+		object := stranger("argoproj.io/v1alpha1", "Rollout", name)
+		object.SetUID(types.UID(name))
+		object.Object["spec"] = map[string]any{"replicas": int64(6), "workloadRef": map[string]any{"kind": "Deployment", "name": name}}
+		return object
+	}
+	of := func(owner, group string) *appsv1.ReplicaSet {
+		made := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "nlp", Name: owner + "-1", UID: types.UID(owner + "-1"), OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Name: owner, UID: types.UID(owner), Controller: new(true)}}}}
+		if group != "" {
+			made.Labels = map[string]string{"biz.group.resource.quota": group}
+		}
+		return made
+	}
+	snap := &snapshot.Snapshot{
+		Others:      []*unstructured.Unstructured{rollout("bare"), rollout("labelled"), rollout("new")},
+		ReplicaSets: []*appsv1.ReplicaSet{of("bare", ""), of("labelled", "nlp")},
+
+		BizGroupResourceQuotas: []*stowagev1alpha1.BizGroupResourceQuota{build.BizGroup("nlp", "").Hard("pods=1").Obj()},
+	}
+	const why = " charges nothing itself: its pods are declared by another object (spec.workloadRef). " +
+		"What it makes is charged where the labels of that object's pod template name group nlp"
+	want := []string{"nlp/rollout.argoproj.io/bare" + why, "nlp/rollout.argoproj.io/new" + why}
+	s := state.New(snap, workload.Default())
+	if diff := cmp.Diff(want, s.Strangers()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	equal(t, "of the group", report.QuotaUncharged{Object: "nlp/rollout.argoproj.io/bare", Why: strings.TrimSpace(why)}, treeOf(t, s, "").Items[0].Uncharged[0])
 }
