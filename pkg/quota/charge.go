@@ -205,9 +205,9 @@ func podOf(set *workload.PodSet) *corev1.Pod {
 // for, where a quota limits them: ResourceQuota's rule.
 var computeResources = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}
 
-// unset names what the workload's containers leave out although hard limits it and no
+// Unset names what the workload's containers leave out although hard limits it and no
 // default gives it, a line a key: "must specify limits.cpu for: main".
-func unset(w *workload.Workload, hard corev1.ResourceList, defaults workload.Defaults) []string {
+func Unset(w *workload.Workload, hard corev1.ResourceList, defaults workload.Defaults) []string {
 	var lines []string
 	pods := podsOfSets(w, defaults)
 	for _, key := range limitedKeys(w, hard) {

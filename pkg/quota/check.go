@@ -177,11 +177,11 @@ func partsOfBytes(w *workload.Workload) []string {
 // newlyUnset names what the change's workload leaves out although the group limits
 // it, unless it left that out before and does not grow.
 func (c Change) newlyUnset(group *Group, growth corev1.ResourceList) []string {
-	lines := unset(c.New, group.Spec.Hard, c.Defaults)
+	lines := Unset(c.New, group.Spec.Hard, c.Defaults)
 	if c.ties() || len(growth) > 0 {
 		return lines
 	}
-	before := unset(c.Old, group.Spec.Hard, c.Defaults)
+	before := Unset(c.Old, group.Spec.Hard, c.Defaults)
 	return slices.DeleteFunc(lines, func(line string) bool { return slices.Contains(before, line) })
 }
 

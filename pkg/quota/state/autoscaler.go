@@ -60,7 +60,9 @@ func (t *Trial) atMost(ctx context.Context, namespace string, autoscaler quota.A
 	if c == nil {
 		return nil, fmt.Errorf("%s/%s names no group, or is part of a workload that does", kind.Singular(), target.Name)
 	}
-	return c.By(t.groups).QuotaCheck, nil
+	check := c.By(t.groups).QuotaCheck
+	check.Warnings = append(check.Warnings, t.ofPods(fmt.Sprintf("spec.maxReplicas: at %d ", autoscaler.Spec.MaxReplicas), change)...)
+	return check, nil
 }
 
 // resized is the change of an object to so many replicas.

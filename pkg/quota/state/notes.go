@@ -3,11 +3,7 @@ package state
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -26,7 +22,7 @@ func (t *Trial) note(ctx context.Context, check *report.QuotaCheck, e Edit, befo
 		check.Warnings = append(check.Warnings, notes...)
 	}
 	s := t.state
-	check.Warnings = append(check.Warnings, slices.Concat(s.unknownNodes(change.New), s.injected(change.New), s.natives(change))...)
+	check.Warnings = append(check.Warnings, slices.Concat(s.unknownNodes(change.New), s.injected(change.New), t.natives(e.Object, change))...)
 	return nil
 }
 
@@ -77,53 +73,4 @@ func (s *State) injected(w *workload.Workload) []string {
 func wants(given map[string]string, key string, values []string) bool {
 	value, ok := given[key]
 	return ok && (values == nil || slices.Contains(values, value))
-}
-
-// natives says which ResourceQuotas of the namespace have less left than the change asks
-// for: they stop pods, where groups have let the workload by.
-func (s *State) natives(change quota.Change) []string {
-	opts := quota.Options{Nodes: s.Workloads.Nodes(), Defaults: s.Workloads.Defaults(change.New.Namespace)}
-	growth := quota.Increase(quota.Charge(change.Old, opts), quota.Charge(change.New, opts))
-	var notes []string
-	for _, native := range s.Snapshot.ResourceQuotas {
-		if native.Namespace != change.New.Namespace {
-			continue
-		}
-		if short := shortIn(native, growth); len(short) > 0 {
-			notes = append(notes, fmt.Sprintf("ResourceQuota %s has %s: not all pods will start%s", native.Name, strings.Join(short, "; "), scoped(native)))
-		}
-	}
-	return notes
-}
-
-// shortIn says of each key that a ResourceQuota has too little of what is left, and what
-// is needed: "1 core left, 4 pods need 8".
-func shortIn(native *corev1.ResourceQuota, growth corev1.ResourceList) []string {
-	var short []string
-	for _, key := range quota.Keys(native.Spec.Hard) {
-		needs, asked := growth[quota.Canonical(key)]
-		left := less(native.Spec.Hard[key], native.Status.Used[key])
-		if asked && needs.Cmp(left) > 0 {
-			amounts := quota.Amounts(key, left, needs)
-			short = append(short, fmt.Sprintf("%s: %s left, %s needed", key, amounts[0], amounts[1]))
-		}
-	}
-	return short
-}
-
-// scoped says that a ResourceQuota may not be about the workload's pods.
-func scoped(native *corev1.ResourceQuota) string {
-	scopes := map[string]bool{}
-	for _, scope := range native.Spec.Scopes {
-		scopes[string(scope)] = true
-	}
-	if selector := native.Spec.ScopeSelector; selector != nil {
-		for _, match := range selector.MatchExpressions {
-			scopes[string(match.ScopeName)] = true
-		}
-	}
-	if len(scopes) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", if they are of its scopes (%s)", strings.Join(slices.Sorted(maps.Keys(scopes)), ", "))
 }

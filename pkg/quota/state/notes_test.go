@@ -34,15 +34,20 @@ func TestNotes(t *testing.T) {
 		object  snapshot.Object
 		want    []string
 	}{
-		"nothing to say":  {[]snapshot.Object{group, node}, "deployments.apps", deployment("web", 1), nil},
-		"no group":        {[]snapshot.Object{group, node}, "deployments.apps", build.Deployment("ns", "web", 1, pod("web", "cpu=1")), []string{"charges nothing: names no group"}},
-		"no node":         {[]snapshot.Object{group}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), []string{"no nodes are known: daemonset.apps/agent"}},
-		"a node":          {[]snapshot.Object{group, node}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), nil},
-		"injected":        {[]snapshot.Object{group, node}, "deployments.apps", tie(injected, "a"), []string{"Linkerd is asked to inject"}},
-		"in a mesh":       {[]snapshot.Object{group, node, mesh}, "deployments.apps", deployment("web", 1), []string{"Istio is asked to inject"}},
-		"a quota beside":  {[]snapshot.Object{group, node, native("compute", "requests.cpu=4,pods=5", "requests.cpu=3,pods=1")}, "deployments.apps", deployment("web", 4), []string{"ResourceQuota compute has requests.cpu: 1 left, 4 needed"}},
-		"enough beside":   {[]snapshot.Object{group, node, native("compute", "cpu=4,pods=5", "cpu=3,pods=1")}, "deployments.apps", deployment("web", 1), nil},
-		"one with scopes": {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeBestEffort)}, "deployments.apps", deployment("web", 1), []string{"if they are of its scopes (BestEffort)"}},
+		"nothing to say":     {[]snapshot.Object{group, node}, "deployments.apps", deployment("web", 1), nil},
+		"no group":           {[]snapshot.Object{group, node}, "deployments.apps", build.Deployment("ns", "web", 1, pod("web", "cpu=1")), []string{"charges nothing: names no group"}},
+		"no node":            {[]snapshot.Object{group}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), []string{"no nodes are known: daemonset.apps/agent"}},
+		"a node":             {[]snapshot.Object{group, node}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), nil},
+		"injected":           {[]snapshot.Object{group, node}, "deployments.apps", tie(injected, "a"), []string{"Linkerd is asked to inject"}},
+		"in a mesh":          {[]snapshot.Object{group, node, mesh}, "deployments.apps", deployment("web", 1), []string{"Istio is asked to inject"}},
+		"a quota beside":     {[]snapshot.Object{group, node, native("compute", "requests.cpu=4,pods=5", "requests.cpu=3,pods=1")}, "deployments.apps", deployment("web", 4), []string{"ResourceQuota compute has requests.cpu: 1 left, 4 needed"}},
+		"enough beside":      {[]snapshot.Object{group, node, native("compute", "cpu=4,pods=5", "cpu=3,pods=1")}, "deployments.apps", deployment("web", 1), nil},
+		"other pods' scope":  {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeBestEffort)}, "deployments.apps", deployment("web", 1), nil},
+		"the pods' scopes":   {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopeNotTerminating)}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has pods: 0 left, 1 needed: not all pods will start"}},
+		"perhaps the pods'":  {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopePriorityClass)}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has pods: 0 left, 1 needed: not all pods will start, if they are of its scopes (PriorityClass)"}},
+		"what must be given": {[]snapshot.Object{group, node, native("compute", "limits.memory=4Gi", "")}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute: must specify limits.memory for: main: no pod will start"}},
+		"no object more":     {[]snapshot.Object{group, node, native("compute", "count/deployments.apps=3", "count/deployments.apps=3")}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has count/deployments.apps: 0 left, 1 needed: the object itself is refused"}},
+		"a Job of a CronJob": {[]snapshot.Object{group, node, native("compute", "pods=0", "")}, "cronjobs.batch", tie(cronJob("cpu=1"), "a"), []string{"one Job of it: ResourceQuota compute has pods: 0 left, 1 needed"}},
 	}
 	for name, test := range tests {
 		check, err := newState(test.cluster...).Try(state.Requester{Name: "you"}).Edit(t.Context(), edit(t, test.kind, test.object))
@@ -93,5 +98,38 @@ func TestAutoscalersAreJudged(t *testing.T) {
 		if check.Allowed != test.allowed || !strings.HasPrefix(said, test.want) || test.want == "" && said != "" || check.Object != "ns/horizontalpodautoscaler.autoscaling/web" {
 			t.Errorf("%s: %s allowed %t: %q, want %q", name, check.Object, check.Allowed, said, test.want)
 		}
+	}
+}
+
+// Each change is judged with what those before it have taken of a ResourceQuota.
+func TestTrialChargesResourceQuotas(t *testing.T) {
+	s := newState(counted("a", "", "cpu=100", "").Obj(), native("compute", "limits.cpu=10,count/deployments.apps=2", ""), deployment("there", 1))
+	trial := s.Try(state.Requester{Name: "you"})
+	gone := edit(t, "deployments.apps", deployment("there", 1))
+	gone.Deleted = true
+	for i, step := range []struct {
+		edit state.Edit
+		want string
+	}{
+		{edit(t, "deployments.apps", deployment("web", 6)), ""},
+		{edit(t, "deployments.apps", deployment("more", 6)), "ResourceQuota compute has limits.cpu: 4 left, 6 needed: not all pods will start"},
+		{edit(t, "deployments.apps", deployment("third", 0)), "ResourceQuota compute has count/deployments.apps: 0 left, 1 needed: the object itself is refused"},
+		{edit(t, "deployments.apps", deployment("web", 1)), ""},
+		{gone, ""},
+	} {
+		check, err := trial.Edit(t.Context(), step.edit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Join(check.Warnings, "; "); !strings.HasSuffix(said, step.want) || step.want == "" && strings.Contains(said, "ResourceQuota") {
+			t.Errorf("edit %d: warned %q, want %q", i, said, step.want)
+		}
+	}
+	autoscaled, err := trial.Autoscale(t.Context(), autoscaler("Deployment", "web", 9), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := strings.Join(autoscaled.Warnings, "; "); said != "spec.maxReplicas: at 9 ResourceQuota compute has limits.cpu: 4 left, 8 needed: not all pods will start" {
+		t.Errorf("autoscaler: warned %q", said)
 	}
 }

@@ -27,6 +27,8 @@ type Trial struct {
 	requester Requester
 	// objects are those that changes before left otherwise; nil when deleted.
 	objects map[string]snapshot.Object
+	// natively is what is used of the ResourceQuotas that changes before are counted in.
+	natively map[*corev1.ResourceQuota]corev1.ResourceList
 }
 
 // Requester is who asks for the changes of a trial.
@@ -40,7 +42,10 @@ type Requester struct {
 
 // Try begins a trial.
 func (s *State) Try(requester Requester) *Trial {
-	return &Trial{state: s, groups: quota.NewTree(s.Snapshot.BizGroupResourceQuotas), requester: requester, objects: map[string]snapshot.Object{}}
+	return &Trial{
+		state: s, groups: quota.NewTree(s.Snapshot.BizGroupResourceQuotas), requester: requester,
+		objects: map[string]snapshot.Object{}, natively: map[*corev1.ResourceQuota]corev1.ResourceList{},
+	}
 }
 
 // Group returns the group of that name, or nil.
@@ -244,6 +249,7 @@ func (t *Trial) admit(ctx context.Context, e Edit, before snapshot.Object, chang
 			}
 		}
 	}
+	t.admitNatively(change)
 	t.objects[e.key()] = nil
 	if change.New != nil {
 		t.objects[e.key()] = e.Object
