@@ -141,7 +141,7 @@ func (t *Tree) checkSpec(old, group *Group) *report.QuotaCheck {
 	for _, problem := range Validate(group) {
 		refuse(check, "%s", problem)
 	}
-	check.Warnings = append(check.Warnings, slices.Concat(pointless(group), modelsOnly(group))...)
+	check.Warnings = append(check.Warnings, slices.Concat(pointless(group), modelsOnly(group), misspelt(group))...)
 	check.Warnings = append(check.Warnings, fractions(group.Spec.Hard)...)
 	if group.Spec.ParentBizGroup == "" || group.Spec.ParentBizGroup == group.Name {
 		return check

@@ -224,7 +224,9 @@ func TestValidate(t *testing.T) {
 		"another's resource":   {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("amd.com/gpu", "1")}, want: []string{`did you mean "requests.amd.com/gpu"?`}},
 		"storage":              {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("storage", "1Gi")}, want: []string{`did you mean "requests.ephemeral-storage"?`}},
 		"storage of volumes":   {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("requests.storage", "1Gi")}, want: []string{`did you mean "requests.ephemeral-storage"?`}},
-		"a key like none":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("count/configmaps.v1", "1")}, want: []string{"spec.hard[count/configmaps.v1]: unknown key: expected"}},
+		"a count of objects":   {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("count/configmaps.v1", "1")}, want: []string{"spec.hard[count/configmaps.v1]: unknown key: expected"}},
+		"objects as devices":   {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("requests.count/pods", "1")}, want: []string{"a ResourceQuota counts objects and volumes"}},
+		"volumes as devices":   {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("requests.gold.storageclass.storage.k8s.io/x", "1")}, want: []string{"a ResourceQuota counts objects and volumes"}},
 		"a negative amount":    {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("limits.cpu", "-1")}, want: []string{"spec.hard[limits.cpu]: -1 is negative: expected 0 or more"}},
 		"half a GPU":           {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("requests.nvidia.com/gpu", "500m")}, want: []string{"spec.hard[requests.nvidia.com/gpu]: 500m is no whole number"}},
 		"one thing twice":      {spec: stowagev1alpha1.BizGroupResourceQuotaSpec{Hard: list("cpu", "1", "requests.cpu", "1")}, want: []string{"spec.hard[requests.cpu]: means the same as cpu: give one of them"}},
@@ -293,6 +295,52 @@ func TestAllows(t *testing.T) {
 	} {
 		if got := quota.Allows(group, namespace); got != want {
 			t.Errorf("%q: %t, want %t", namespace, got, want)
+		}
+	}
+}
+
+// What is offered in place of an unknown key is a key that counts.
+func TestKeyHints(t *testing.T) {
+	for key, want := range map[string]string{
+		"count/pods":             `did you mean "pods"?`,
+		"count/deployments.apps": "objects and volumes are limited by a ResourceQuota",
+		"persistentvolumeclaims": "objects and volumes are limited by a ResourceQuota",
+		"gold.storageclass.storage.k8s.io/requests.storage":   "objects and volumes are limited by a ResourceQuota",
+		"gpu.example.com.deviceclass.resource.k8s.io/devices": `did you mean "requests.deviceclass.resource.kubernetes.io/gpu.example.com"?`,
+		"tpu":            `did you mean "requests.google.com/tpu"?`,
+		"npu":            "write the resource that its nodes list: requests.DOMAIN/npu",
+		"ram":            `did you mean "requests.memory"?`,
+		"requests.ram":   `did you mean "requests.memory"?`,
+		"limits.ram":     `did you mean "limits.memory"?`,
+		"Limits.CPU":     `did you mean "limits.cpu"?`,
+		"Pods":           `did you mean "pods"?`,
+		"gpu-hours":      `did you mean "cash/requests.nvidia.com/gpu"?`,
+		"cash/gpu-hours": `did you mean "cash/requests.nvidia.com/gpu"?`,
+		"cpu-hours":      `did you mean "cash/requests.cpu"?`,
+	} {
+		problems := quota.Validate(newGroup("g", "", list(key, "1")))
+		if len(problems) != 1 || !strings.HasSuffix(problems[0], "; "+want) {
+			t.Errorf("%s: got %q, want %q", key, problems, want)
+		}
+	}
+}
+
+// A key that no pod is charged to, and that looks like one, is warned of; and a key that is
+// refused is not warned of beside.
+func TestKeysLikeKnownOnes(t *testing.T) {
+	for key, want := range map[string]string{
+		"requests.nvidia.com/GPU":          `spec.hard[requests.nvidia.com/GPU]: nvidia.com/GPU is another resource than nvidia.com/gpu; did you mean "requests.nvidia.com/gpu"?`,
+		"requests.nvidia.com/gpu-A30":      `spec.hard[requests.nvidia.com/gpu-A30]: nvidia.com/gpu-A30 is another resource than nvidia.com/gpu; did you mean "requests.nvidia.com/gpu.A30"?`,
+		"cash/requests.amd.com/Gpu.MI300X": `spec.hard[cash/requests.amd.com/Gpu.MI300X]: amd.com/Gpu.MI300X is another resource than amd.com/gpu; did you mean "cash/requests.amd.com/gpu.MI300X"?`,
+		"requests.nvidia.com/gpu":          "",
+		"requests.nvidia.com/gpumem":       "",
+		"requests.example.com/gpu-A30":     "",
+		"nvidia.com/gpu.A30":               "",
+		"limits.memory.":                   "",
+	} {
+		check := quota.NewTree(nil).CheckCreate(newGroup("g", "", list(key, "1")))
+		if got := strings.Join(check.Warnings, "; "); got != want {
+			t.Errorf("%s: warned %q, want %q", key, got, want)
 		}
 	}
 }

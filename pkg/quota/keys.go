@@ -89,6 +89,8 @@ func validateResource(name string, requested bool) error {
 		if _, err := resource.ParseQuantity(size); err != nil {
 			return fmt.Errorf("%q is no size of huge pages: expected hugepages-2Mi or another size, and no model", name)
 		}
+	} else if strings.HasPrefix(name, "count/") || ofStorage(name) {
+		return fmt.Errorf("%q is no compute resource: a ResourceQuota counts objects and volumes", name)
 	} else if !strings.Contains(name, "/") {
 		return fmt.Errorf("%q is no compute resource: expected cpu, memory, ephemeral-storage, hugepages-SIZE or an extended resource such as nvidia.com/gpu", name)
 	}

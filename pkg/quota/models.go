@@ -139,7 +139,7 @@ func modelsOnly(group *Group) []string {
 	keys := Keys(CanonicalList(group.Spec.Hard))
 	for _, key := range keys {
 		base := baseOf(key)
-		if base == "" || slices.Contains(keys, base) {
+		if base == "" || slices.Contains(keys, base) || validateKey(key) != nil {
 			continue
 		}
 		warning := fmt.Sprintf("spec.hard: limits %s by model only: a workload that names no model is refused, and other models are not limited; add %s to limit all of them", base, base)
