@@ -332,3 +332,25 @@ func TestAge(t *testing.T) {
 		t.Errorf("Time: %s, want %s", got, want)
 	}
 }
+
+// Cells that lose their middles stay different.
+func TestTableTellsMiddlesApart(t *testing.T) {
+	for name, test := range map[string]struct{ cells, want []string }{
+		"where they differ":    {[]string{"gpu.H100-SXM5-80GB-NVLINK-A", "gpu.H100-PCIE-80GB-NVLINK-A", "lim.cpu", "gpu.H100-SXM5-80GB-NVLINK-A"}, []string{"gpu…SXM5-80GB-…", "gpu…PCIE-80GB-…", "lim.cpu", "gpu…SXM5-80GB-…"}},
+		"two that are longer":  {[]string{"gpu.H100-SXM5-80GB-NVLINK-A", "gpu.H100-SXM5-94GB-NVLINK-A"}, []string{"gpu…80GB-NVLIN…", "gpu…94GB-NVLIN…"}},
+		"too far from another": {[]string{"abcdefg1hijklmnopqrs1tuvwxyz", "abcdefg1hijklmnopqrs2tuvwxyz", "abcdefg2hijklmnopqrs2tuvwxyz"}, []string{"abc…1hijklmnop…", "abc…1h…lmnop…~2", "abc…2hijklmnop…"}},
+		"as they are":          {[]string{"abcdefghijklmnopqrstuvw", "bbcdefghijklmnopqrstuvw"}, []string{"abcdefg…qrstuvw", "bbcdefg…qrstuvw"}},
+	} {
+		table := print.NewTable(print.Column{Title: "KEY", Middle: true})
+		for _, cell := range test.cells {
+			table.Append(print.Texts(cell)...)
+		}
+		var b strings.Builder
+		if err := table.Write(&b, print.TableOptions{Width: 15, NoHeaders: true}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, strings.Fields(b.String())); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

@@ -18,7 +18,8 @@ type Column struct {
 	Title string
 	// Flexible columns are the first to shrink when a table is too wide.
 	Flexible bool
-	// Middle cuts the middle out of a cell that is too long, not its end.
+	// Middle cuts the middle out of a cell that is too long, not its end; cells that differ
+	// stay different.
 	Middle bool
 	// Left cuts the beginning of a cell's text, not its end, and keeps its lead.
 	Left bool
@@ -97,20 +98,42 @@ func (t *Table) Write(w io.Writer, opts TableOptions) error {
 		for i, column := range t.columns {
 			titles[i].Text = column.Title
 		}
-		b.WriteString(opts.Indent + opts.Title.render(t.line(titles, widths)) + "\n")
+		b.WriteString(opts.Indent + opts.Title.render(t.line(titles, widths, nil)) + "\n")
 	}
+	cuts := t.middles(widths)
 	for _, row := range t.rows {
-		b.WriteString(opts.Indent + t.line(row, widths) + "\n")
+		b.WriteString(opts.Indent + t.line(row, widths, cuts) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// line draws one row; the last cell is not padded.
-func (t *Table) line(cells []Cell, widths []int) string {
+// middles are the texts of the columns that lose their middles, as they are drawn.
+func (t *Table) middles(widths []int) []map[string]string {
+	cuts := make([]map[string]string, len(t.columns))
+	for i, column := range t.columns {
+		if !column.Middle {
+			continue
+		}
+		texts := make([]string, len(t.rows))
+		for j, row := range t.rows {
+			texts[j] = row[i].Text
+		}
+		cuts[i] = middles(texts, widths[i])
+	}
+	return cuts
+}
+
+// line draws one row, with cells cut as cuts say, if it is given; the last cell is not
+// padded.
+func (t *Table) line(cells []Cell, widths []int, cuts []map[string]string) string {
 	var b strings.Builder
 	for i, cell := range cells {
-		styled := cell.Style.render(t.columns[i].cut(cell, widths[i]))
+		text := t.columns[i].cut(cell, widths[i])
+		if t.columns[i].Middle && cell.Note == "" && cuts != nil {
+			text = cuts[i][cell.Text]
+		}
+		styled := cell.Style.render(text)
 		if i < len(cells)-1 {
 			styled = padRight(styled, widths[i]+columnGap)
 		}
