@@ -219,7 +219,7 @@ func (t *Tree) exceed(check *report.QuotaCheck, group *Group, exceeded report.Qu
 
 // checkCash refuses growth of a resource whose hours are used up.
 func (t *Tree) checkCash(check *report.QuotaCheck, group *Group, key corev1.ResourceName, growth corev1.ResourceList) {
-	if _, grows := growth[uncash(Canonical(key))]; !grows {
+	if _, grows := growth[Uncash(Canonical(key))]; !grows {
 		return
 	}
 	left, hard := Left(group, key), group.Spec.Hard[key]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -111,7 +112,7 @@ func charge(group *Group, runs []Run, from, to time.Time) {
 			continue
 		}
 		used := group.Status.SelfUsed[key].DeepCopy()
-		used.Add(hours(runs, uncash(Canonical(key)), from, to))
+		used.Add(hours(runs, Uncash(Canonical(key)), from, to))
 		group.Status.SelfUsed[key] = writable(used)
 	}
 }
@@ -183,8 +184,10 @@ func RunsOut(group *Group, pace corev1.ResourceList, now time.Time) (at time.Tim
 	return at, key, ok
 }
 
-// uncash is the key whose hours a cash key counts.
-func uncash(key corev1.ResourceName) corev1.ResourceName { return key[len(cashPrefix):] }
+// Uncash is the key whose hours a cash key counts; any other is as it is.
+func Uncash(key corev1.ResourceName) corev1.ResourceName {
+	return corev1.ResourceName(strings.TrimPrefix(string(key), cashPrefix))
+}
 
 // soon is how long hours must last not to be warned of.
 const soon = 24 * time.Hour
@@ -193,7 +196,7 @@ const soon = 24 * time.Hour
 // workloads are charged of the key itself now, where hard has it, and what is added to
 // that; empty where it is a day or more. Whether it is refilled before is not looked at.
 func lasts(group *Group, key corev1.ResourceName, growth corev1.ResourceList, left resource.Quantity) string {
-	of := uncash(Canonical(key))
+	of := Uncash(Canonical(key))
 	pace := growth[of].DeepCopy()
 	if own, ok := spelled(group, of); ok {
 		pace.Add(group.Status.SelfUsed[own])

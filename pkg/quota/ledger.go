@@ -115,7 +115,7 @@ func countedKeys(hard corev1.ResourceList) sets.Set[corev1.ResourceName] {
 	keys := sets.New[corev1.ResourceName]()
 	for key := range hard {
 		if key = Canonical(key); IsCash(key) {
-			key = uncash(key)
+			key = Uncash(key)
 		}
 		keys.Insert(key)
 	}

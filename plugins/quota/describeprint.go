@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -81,8 +82,8 @@ type entry struct {
 }
 
 // list writes entries under their name: the first ones unless all are wanted, and what the
-// others sum to.
-func (p *describePrinter) list(name string, entries []entry) {
+// others sum to, each amount as write does.
+func (p *describePrinter) list(name string, entries []entry, write func(corev1.ResourceName, resource.Quantity) string) {
 	if len(entries) == 0 {
 		p.field(name, "<none>")
 		return
@@ -94,11 +95,11 @@ func (p *describePrinter) list(name string, entries []entry) {
 	}
 	for _, e := range entries[:shown] {
 		p.printf("  %s\n", p.theme.Strong(print.Escape(e.name)))
-		p.printf("%s\n", print.Wrap(print.Escape(cmp.Or(amounts(e.amounts), e.none)), p.width, "    "))
+		p.printf("%s\n", print.Wrap(print.Escape(cmp.Or(amounts(e.amounts, write), e.none)), p.width, "    "))
 	}
 	if more := entries[shown:]; len(more) > 0 {
 		p.printf("  and %d more (-o wide shows all)\n", len(more))
-		p.printf("%s\n", print.Wrap(print.Escape(cmp.Or(amounts(sum(more)), "nothing")), p.width, "    "))
+		p.printf("%s\n", print.Wrap(print.Escape(cmp.Or(amounts(sum(more), write), "nothing")), p.width, "    "))
 	}
 }
 
@@ -193,10 +194,10 @@ func (p *describePrinter) tableOptions() print.TableOptions {
 }
 
 // amounts writes amounts as "limits.cpu 12, pods 3".
-func amounts(list corev1.ResourceList) string {
+func amounts(list corev1.ResourceList, write func(corev1.ResourceName, resource.Quantity) string) string {
 	var parts []string
 	for _, key := range quota.Keys(list) {
-		parts = append(parts, string(key)+" "+quota.Amount(key, list[key]))
+		parts = append(parts, string(key)+" "+write(key, list[key]))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -206,7 +207,16 @@ func (p *describePrinter) workloads(workloads []quota.Charged) {
 	for _, charged := range workloads {
 		entries = append(entries, entry{charged.Namespace + "/" + charged.String(), charged.Charge, idle(charged)})
 	}
-	p.list("Workloads", entries)
+	p.list("Workloads", entries, hourly)
+}
+
+// hourly writes an amount that a workload has of a key; of hours, what it uses an hour.
+func hourly(key corev1.ResourceName, quantity resource.Quantity) string {
+	text := quota.Amount(key, quantity)
+	if quota.IsCash(key) {
+		text += " an hour"
+	}
+	return text
 }
 
 // idle says why a workload charges nothing.
@@ -227,7 +237,7 @@ func (p *describePrinter) uncharged(objects []report.QuotaUncharged) {
 		entries = append(entries, entry{name: object.Object, none: object.Why})
 	}
 	if len(entries) > 0 {
-		p.list("Uncharged", entries)
+		p.list("Uncharged", entries, quota.Amount)
 	}
 }
 
@@ -240,7 +250,7 @@ func (p *describePrinter) children(children []state.Child) {
 		}
 		entries = append(entries, entry{name, child.Hard, "nothing"})
 	}
-	p.list("Children", entries)
+	p.list("Children", entries, quota.Amount)
 }
 
 func (p *describePrinter) reservations(reservations []state.Reservation) {
@@ -257,7 +267,7 @@ func (p *describePrinter) reservations(reservations []state.Reservation) {
 		}
 		entries = append(entries, entry{name + " (" + expires + ")", reservation.Amounts, "nothing"})
 	}
-	p.list("Reservations", entries)
+	p.list("Reservations", entries, quota.Amount)
 }
 
 func (p *describePrinter) history(group *quota.Group) {

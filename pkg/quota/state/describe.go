@@ -23,7 +23,8 @@ type Description struct {
 	// Refills is when the hours used next start again at zero; zero for never.
 	Refills time.Time
 	// Workloads are those that the group counts, those first that have most of the key of
-	// which the largest share is used, then of any key, then by namespace, kind and name.
+	// which the largest share is used, then of any key, then by namespace, kind and name. Of
+	// hours of what the group limits by no other key, they have what their pods use an hour.
 	Workloads []quota.Charged
 	// Children are the groups below it, in the same order.
 	Children []Child
@@ -74,7 +75,7 @@ func (s *State) Describe(name string) (*Description, error) {
 func (s *State) charged(group *quota.Group) []quota.Charged {
 	charged := s.Workloads.Workloads(group)
 	for i := range charged {
-		charged[i].Charge = spelled(group, charged[i].Charge)
+		charged[i].Charge = withHours(group, charged[i].Charge)
 	}
 	largestFirst(group, charged, func(c quota.Charged) corev1.ResourceList { return c.Charge })
 	return charged
@@ -146,6 +147,22 @@ func spelled(group *quota.Group, amounts corev1.ResourceList) corev1.ResourceLis
 	out := corev1.ResourceList{}
 	for key := range group.Spec.Hard {
 		if quantity := amounts[quota.Canonical(key)]; !quantity.IsZero() {
+			out[key] = quantity
+		}
+	}
+	return out
+}
+
+// withHours are the amounts spelled, with what they use an hour of hours of what the group
+// limits by no other key.
+func withHours(group *quota.Group, amounts corev1.ResourceList) corev1.ResourceList {
+	out, limited := spelled(group, amounts), quota.CanonicalList(group.Spec.Hard)
+	for key := range group.Spec.Hard {
+		base := quota.Uncash(quota.Canonical(key))
+		if _, also := limited[base]; !quota.IsCash(key) || also {
+			continue
+		}
+		if quantity := amounts[base]; !quantity.IsZero() {
 			out[key] = quantity
 		}
 	}

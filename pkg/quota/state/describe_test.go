@@ -111,3 +111,21 @@ func TestDescribeNothing(t *testing.T) {
 		t.Error("expected an error for a group that is not there")
 	}
 }
+
+// Where a group limits hours alone, those come first that use most of them.
+func TestDescribeHours(t *testing.T) {
+	d := describe(t,
+		counted("a", "", "cash/cpu=1000,cash/memory=1Ti,memory=10Gi", "").Obj(),
+		tie(build.Job("ns", "few-cores", 1, 1, pod("few-cores", "cpu=1,memory=1Gi")), "a"),
+		tie(build.Job("ns", "many-cores", 2, 2, pod("many-cores", "cpu=20")), "a"),
+	)
+	equal(t, "what charges the group", map[string]map[string]string{
+		"ns/job.batch/few-cores": {"cash/cpu": "1", "memory": "1Gi"}, "ns/job.batch/many-cores": {"cash/cpu": "40"},
+	}, amountsOf(d.Workloads))
+	d = describe(t,
+		counted("a", "", "cash/cpu=1000", "").Obj(),
+		tie(build.Job("ns", "few-cores", 1, 1, pod("few-cores", "cpu=1")), "a"),
+		tie(build.Job("ns", "many-cores", 2, 2, pod("many-cores", "cpu=20")), "a"),
+	)
+	equal(t, "the first workload", "many-cores", d.Workloads[0].Name)
+}
