@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
@@ -21,6 +23,36 @@ type Autoscaler struct {
 
 // AutoscalerKind is the kind of autoscalers.
 var AutoscalerKind = schema.GroupKind{Group: autoscalingv2.GroupName, Kind: "HorizontalPodAutoscaler"}
+
+// ScaledObjectKind is the kind of what KEDA makes an autoscaler of.
+var ScaledObjectKind = schema.GroupKind{Group: "keda.sh", Kind: "ScaledObject"}
+
+// IsAutoscaler says whether objects of the kind are autoscalers, or what is made one of.
+func IsAutoscaler(kind schema.GroupKind) bool { return kind == AutoscalerKind || kind == ScaledObjectKind }
+
+// ReadAutoscaler reads an autoscaler, or the one that KEDA will make of a ScaledObject. Errors
+// say what is wrong with it, without naming it.
+func ReadAutoscaler(object *unstructured.Unstructured) (autoscaler Autoscaler, err error) {
+	if object.GroupVersionKind().GroupKind() != ScaledObjectKind {
+		return autoscaler, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &autoscaler)
+	}
+	var scaled struct {
+		Spec struct {
+			ScaleTargetRef  autoscalingv2.CrossVersionObjectReference `json:"scaleTargetRef"`
+			MaxReplicaCount *int32                                    `json:"maxReplicaCount"`
+		} `json:"spec"`
+	}
+	err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &scaled)
+	target, most := scaled.Spec.ScaleTargetRef, int32(100) // KEDA's defaults
+	if target.Kind == "" {
+		target.APIVersion, target.Kind = "apps/v1", "Deployment"
+	}
+	if scaled.Spec.MaxReplicaCount != nil {
+		most = *scaled.Spec.MaxReplicaCount
+	}
+	autoscaler.Spec.ScaleTargetRef, autoscaler.Spec.MaxReplicas = target, most
+	return autoscaler, err
+}
 
 // Target is the kind of what is scaled.
 func (a Autoscaler) Target() schema.GroupKind {

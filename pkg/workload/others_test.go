@@ -18,12 +18,23 @@ func TestUncharged(t *testing.T) {
 			t.Errorf("%s: got %q, want %q at its end", name, got, want)
 		}
 	}
-	for _, o := range others() {
+	for _, o := range readOthers().Others {
 		if Default().Of(schema.ParseGroupKind(o.By)) == nil {
 			t.Errorf("%s.%s: charged by %s, which the table does not have", o.Kind, o.Group, o.By)
 		}
 		if kind := (schema.GroupKind{Group: o.Group, Kind: o.Kind}); Default().Of(kind) != nil {
 			t.Errorf("%s is a workload kind", kind)
+		}
+	}
+}
+
+func TestMakesNoPods(t *testing.T) {
+	for name, want := range map[string]bool{
+		"ConfigMap": true, "Pod": false, "ReplicationController": false, "HorizontalPodAutoscaler.autoscaling": true, "ServiceMonitor.monitoring.coreos.com": true,
+		"Prometheus.monitoring.coreos.com": false, "Service.serving.knative.dev": false, "Deployment.apps": false, "Farm.example.com": false,
+	} {
+		if got := Default().MakesNoPods(schema.ParseGroupKind(name)); got != want {
+			t.Errorf("%s: %t, want %t", name, got, want)
 		}
 	}
 }

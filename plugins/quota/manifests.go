@@ -5,7 +5,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/resource"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -33,7 +32,7 @@ func (s subject) group() *quota.Group {
 // autoscaler is the subject as an autoscaler; nil for none.
 func (s subject) autoscaler() *unstructured.Unstructured {
 	content, ok := s.object.(*unstructured.Unstructured)
-	if ok && content.GroupVersionKind().GroupKind() == quota.AutoscalerKind {
+	if ok && quota.IsAutoscaler(content.GroupVersionKind().GroupKind()) {
 		return content
 	}
 	return nil
@@ -45,11 +44,9 @@ func readManifests(env cli.Env, files resource.FilenameOptions, kinds *workload.
 	manifests, err := cli.ManifestReader{
 		Files: files, Workloads: kinds, Namespace: namespace,
 		Also:    func(kind snapshot.Kind) bool { return kind.Kind == stowagev1alpha1.BizGroupResourceQuotaKind },
-		Plain:   func(kind schema.GroupKind) bool { return kind == quota.AutoscalerKind },
+		Plain:   quota.IsAutoscaler,
 		Ignored: "no workload and no business group",
-		Stranger: func(object *unstructured.Unstructured) bool {
-			return object.GetLabels()[stowagev1alpha1.GroupLabel] != ""
-		},
+		Stranger: func(object *unstructured.Unstructured) bool { return state.IsStranger(kinds, object) },
 	}.Read(env)
 	if err != nil {
 		return nil, err

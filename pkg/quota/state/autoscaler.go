@@ -6,7 +6,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
@@ -18,19 +17,20 @@ import (
 // left that; one that is deleted scales nothing. Errors name the object that cannot be
 // read.
 func (t *Trial) Autoscale(ctx context.Context, object *unstructured.Unstructured, deleted bool) (*report.QuotaCheck, error) {
-	var autoscaler quota.Autoscaler
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &autoscaler); err != nil {
+	autoscaler, err := quota.ReadAutoscaler(object)
+	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", object.GetKind(), object.GetName(), err)
 	}
 	check := &report.QuotaCheck{Allowed: true}
 	if !deleted {
-		var err error
 		if check, err = t.atMost(ctx, object.GetNamespace(), autoscaler); err != nil {
 			check = quota.UnjudgedAutoscaler(autoscaler.Spec.MaxReplicas, err)
 		}
 	}
-	resource := schema.GroupResource{Group: quota.AutoscalerKind.Group, Resource: "horizontalpodautoscaler"}
-	check.Object = object.GetNamespace() + "/" + resource.String() + "/" + object.GetName()
+	if !check.Allowed && object.GroupVersionKind().GroupKind() == quota.ScaledObjectKind {
+		quota.Warn(check, "the HorizontalPodAutoscaler that KEDA makes of it is refused: ")
+	}
+	check.Object = strangerName(object)
 	return t.state.nameUsers(check), nil
 }
 

@@ -63,10 +63,11 @@ func (s *State) hasCharger(w *workload.Workload) bool {
 	return charger != nil
 }
 
-// strangers are the objects that name a group and are of no workload kind.
+// strangers are the objects that name a group, are of no workload kind, and may make pods.
 func (s *State) strangers() []*unstructured.Unstructured {
 	return slices.DeleteFunc(slices.Clone(s.Snapshot.Others), func(object *unstructured.Unstructured) bool {
-		return object.GetLabels()[stowagev1alpha1.GroupLabel] == "" || s.Kinds.Of(object.GroupVersionKind().GroupKind()) != nil
+		kind := object.GroupVersionKind().GroupKind()
+		return object.GetLabels()[stowagev1alpha1.GroupLabel] == "" || s.Kinds.Of(kind) != nil || s.Kinds.MakesNoPods(kind)
 	})
 }
 
@@ -96,11 +97,24 @@ func strange(object snapshot.Object) *workload.Workload {
 	return &workload.Workload{Kind: &workload.Kind{Group: kind.Group, Kind: kind.Kind}, Namespace: object.GetNamespace(), Name: object.GetName()}
 }
 
+// IsStranger says whether an object of no workload kind may make pods that are charged, or
+// are meant to be: it names a group, itself or for what it makes.
+func IsStranger(kinds *workload.Kinds, object *unstructured.Unstructured) bool {
+	inherited, _ := kinds.Inherited(object)
+	return inherited != "" || object.GetLabels()[stowagev1alpha1.GroupLabel] != "" && !kinds.MakesNoPods(object.GroupVersionKind().GroupKind())
+}
+
 // Stranger lets an object of no workload kind by that names a group, with a warning that
-// it charges nothing.
+// it charges nothing itself.
 func (t *Trial) Stranger(object snapshot.Object) *report.QuotaCheck {
 	kind := object.GetObjectKind().GroupVersionKind().GroupKind()
 	check := quota.LetBy(strange(object))
-	check.Warnings = append(check.Warnings, fmt.Sprintf("%s %s", kind, t.state.Kinds.Uncharged(kind)))
+	warning := fmt.Sprintf("%s %s", kind, t.state.Kinds.Uncharged(kind))
+	if content, ok := object.(*unstructured.Unstructured); ok {
+		if group, by := t.state.Kinds.Inherited(content); group != "" {
+			warning = fmt.Sprintf("each %s of this %s is charged to group %s, whose label it is given: how many there will be is not known here", by, kind, group)
+		}
+	}
+	check.Warnings = append(check.Warnings, warning)
 	return check
 }

@@ -31,6 +31,7 @@ func TestStrangers(t *testing.T) {
 		stranger("example.com/v1", "Farm", "a"), stranger("example.com/v1", "Farm", "b"),
 		stranger("example.com/v1", "Farm", "c"), stranger("example.com/v1", "Farm", "d"),
 		stranger("kubeflow.org/v2beta1", "MPIJob", "known in this version too"),
+		stranger("v1", "ConfigMap", "makes no pods"), stranger("autoscaling/v2", "HorizontalPodAutoscaler", "makes none either"),
 		stranger("serving.knative.dev/v1", "Service", "hello"),
 	}}
 	s := state.New(snap, workload.Default())
@@ -46,6 +47,34 @@ func TestStrangers(t *testing.T) {
 	check := s.Try(state.Requester{Name: "you"}).Stranger(stranger("example.com/v1", "Farm", "e"))
 	if !check.Allowed || check.Object != "nlp/farm.example.com/e" || len(check.Warnings) != 1 {
 		t.Errorf("got %+v, want it let by with a warning", check)
+	}
+}
+
+// What an object gives its label to is charged; what makes no pods is meant for nothing.
+func TestIsStranger(t *testing.T) {
+	knative := stranger("serving.knative.dev/v1", "Service", "hello")
+	knative.SetLabels(nil)
+	for name, test := range map[string]struct {
+		object *unstructured.Unstructured
+		inside bool // whether it gives the label to what it makes
+		want   string
+	}{
+		"no label":         {knative.DeepCopy(), false, ""},
+		"label inside":     {knative.DeepCopy(), true, "each Deployment.apps of this Service.serving.knative.dev is charged to group nlp, whose label it is given: how many there will be is not known here"},
+		"label of its own": {stranger("example.com/v1", "Farm", "a"), false, "Farm.example.com names a group and charges nothing itself: the kind Farm.example.com is not known; what it makes is charged where that has the label, or declare the kind (--workload-kinds)"},
+		"no pods":          {stranger("v1", "ConfigMap", "c"), false, ""},
+	} {
+		if test.inside {
+			if err := unstructured.SetNestedField(test.object.Object, "nlp", "spec", "template", "metadata", "labels", "biz.group.resource.quota"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if is := state.IsStranger(workload.Default(), test.object); is != (test.want != "") {
+			t.Errorf("%s: a stranger: %t", name, is)
+		}
+		if test.want != "" {
+			equal(t, name, []string{test.want}, newState().Try(state.Requester{Name: "you"}).Stranger(test.object).Warnings)
+		}
 	}
 }
 
