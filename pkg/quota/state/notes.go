@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	"github.com/stowage-dev/stowage/pkg/quota"
 	"github.com/stowage-dev/stowage/pkg/snapshot"
@@ -34,43 +36,57 @@ func (s *State) unknownNodes(w *workload.Workload) []string {
 	return []string{fmt.Sprintf("no nodes are known: %s has a pod on each eligible one, of which none is judged here", w)}
 }
 
-// injectors are the labels and annotations, of a pod or of its namespace, by which a
-// service mesh adds a container to pods, and what those say that want one.
+// injectors are the labels and annotations, of a pod or of its namespace, by which somebody
+// adds a container to pods, and the values that want one.
 var injectors = []struct {
-	key, mesh string
-	values    []string // nil for any
+	key, who string
+	wants    []string // nil for any but "false"
+	// onNode says that it adds none to a pod in its node's network.
+	onNode bool
 }{
-	{"sidecar.istio.io/inject", "Istio", []string{"true"}},
-	{"istio-injection", "Istio", []string{"enabled"}},
-	{"istio.io/rev", "Istio", nil},
-	{"linkerd.io/inject", "Linkerd", []string{"enabled", "ingress"}},
-	{"config.linkerd.io/inject", "Linkerd", []string{"enabled", "ingress"}},
-	{"consul.hashicorp.com/connect-inject", "Consul", []string{"true"}},
-	{"kuma.io/sidecar-injection", "Kuma", []string{"enabled", "true"}},
-	{"dapr.io/enabled", "Dapr", []string{"true"}},
-	{"vault.hashicorp.com/agent-inject", "Vault", []string{"true"}},
+	{key: "sidecar.istio.io/inject", who: "Istio", wants: []string{"true"}, onNode: true},
+	{key: "istio-injection", who: "Istio", wants: []string{"enabled"}, onNode: true},
+	{key: "istio.io/rev", who: "Istio", onNode: true},
+	{key: "linkerd.io/inject", who: "Linkerd", wants: []string{"enabled", "ingress"}, onNode: true},
+	{key: "config.linkerd.io/inject", who: "Linkerd", wants: []string{"enabled", "ingress"}, onNode: true},
+	{key: "consul.hashicorp.com/connect-inject", who: "Consul", wants: []string{"true"}},
+	{key: "kuma.io/sidecar-injection", who: "Kuma", wants: []string{"enabled", "true"}},
+	{key: "dapr.io/enabled", who: "Dapr", wants: []string{"true"}},
+	{key: "vault.hashicorp.com/agent-inject", who: "Vault", wants: []string{"true"}},
+	{key: "gke-gcsfuse/volumes", who: "Cloud Storage FUSE", wants: []string{"true"}},
+	{key: "sidecar.opentelemetry.io/inject", who: "OpenTelemetry"},
 }
 
 // injected says who adds containers to the workload's pods, which are charged once the
 // pods are there.
 func (s *State) injected(w *workload.Workload) []string {
-	var asked []map[string]string
-	for _, set := range w.PodSets {
-		asked = append(asked, set.Template.Labels, set.Template.Annotations)
-	}
-	if namespace := s.Snapshot.Namespace(w.Namespace); namespace != nil && len(w.PodSets) > 0 {
-		asked = append(asked, namespace.Labels, namespace.Annotations)
-	}
 	var notes []string
-	for _, injector := range injectors {
-		if slices.ContainsFunc(asked, func(given map[string]string) bool { return wants(given, injector.key, injector.values) }) {
-			notes = append(notes, fmt.Sprintf("%s is asked to inject a container (%s): what it asks for is not judged here, and charged once the pods have it", injector.mesh, injector.key))
+	said := map[string]bool{}
+	for _, set := range w.PodSets {
+		refused := map[string]bool{}
+		for _, given := range s.asked(w.Namespace, set.Template) {
+			for _, injector := range injectors {
+				value, ok := given[injector.key]
+				switch wants := injector.wants == nil && value != "false" || slices.Contains(injector.wants, value); {
+				case !ok || injector.onNode && set.Template.Spec.HostNetwork || refused[injector.who]:
+				case !wants:
+					refused[injector.who] = true // the pod's own word comes first
+				case !said[injector.key]:
+					said[injector.key] = true
+					notes = append(notes, fmt.Sprintf("%s is asked to inject a container (%s): what it asks for is not judged here, and charged once the pods have it", injector.who, injector.key))
+				}
+			}
 		}
 	}
 	return notes
 }
 
-func wants(given map[string]string, key string, values []string) bool {
-	value, ok := given[key]
-	return ok && (values == nil || slices.Contains(values, value))
+// asked are the labels and annotations that may ask for a container, a pod's before its
+// namespace's.
+func (s *State) asked(namespace string, template *corev1.PodTemplateSpec) []map[string]string {
+	asked := []map[string]string{template.Labels, template.Annotations}
+	if of := s.Snapshot.Namespace(namespace); of != nil {
+		asked = append(asked, of.Labels, of.Annotations)
+	}
+	return asked
 }

@@ -28,26 +28,31 @@ func TestNotes(t *testing.T) {
 	mesh := build.Namespace("ns", "istio-injection=enabled")
 	injected := build.Deployment("ns", "web", 1, pod("web", "cpu=1"))
 	injected.Spec.Template.Annotations = map[string]string{"linkerd.io/inject": "enabled"}
+	out, ofNode := build.Deployment("ns", "web", 1, pod("web", "cpu=1")), build.Deployment("ns", "web", 1, pod("web", "cpu=1"))
+	out.Spec.Template.Annotations = map[string]string{"sidecar.istio.io/inject": "false"}
+	ofNode.Spec.Template.Spec.HostNetwork = true
 	tests := map[string]struct {
 		cluster []snapshot.Object
 		kind    string
 		object  snapshot.Object
 		want    []string
 	}{
-		"nothing to say":     {[]snapshot.Object{group, node}, "deployments.apps", deployment("web", 1), nil},
-		"no group":           {[]snapshot.Object{group, node}, "deployments.apps", build.Deployment("ns", "web", 1, pod("web", "cpu=1")), []string{"charges nothing: names no group"}},
-		"no node":            {[]snapshot.Object{group}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), []string{"no nodes are known: daemonset.apps/agent"}},
-		"a node":             {[]snapshot.Object{group, node}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), nil},
-		"injected":           {[]snapshot.Object{group, node}, "deployments.apps", tie(injected, "a"), []string{"Linkerd is asked to inject"}},
-		"in a mesh":          {[]snapshot.Object{group, node, mesh}, "deployments.apps", deployment("web", 1), []string{"Istio is asked to inject"}},
-		"a quota beside":     {[]snapshot.Object{group, node, native("compute", "requests.cpu=4,pods=5", "requests.cpu=3,pods=1")}, "deployments.apps", deployment("web", 4), []string{"ResourceQuota compute has requests.cpu: 1 left, 4 needed"}},
-		"enough beside":      {[]snapshot.Object{group, node, native("compute", "cpu=4,pods=5", "cpu=3,pods=1")}, "deployments.apps", deployment("web", 1), nil},
-		"other pods' scope":  {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeBestEffort)}, "deployments.apps", deployment("web", 1), nil},
-		"the pods' scopes":   {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopeNotTerminating)}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has pods: 0 left, 1 needed: not all pods will start"}},
-		"perhaps the pods'":  {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopePriorityClass)}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has pods: 0 left, 1 needed: not all pods will start, if they are of its scopes (PriorityClass)"}},
-		"what must be given": {[]snapshot.Object{group, node, native("compute", "limits.memory=4Gi", "")}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute: must specify limits.memory for: main: no pod will start"}},
-		"no object more":     {[]snapshot.Object{group, node, native("compute", "count/deployments.apps=3", "count/deployments.apps=3")}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has count/deployments.apps: 0 left, 1 needed: the object itself is refused"}},
-		"a Job of a CronJob": {[]snapshot.Object{group, node, native("compute", "pods=0", "")}, "cronjobs.batch", tie(cronJob("cpu=1"), "a"), []string{"one Job of it: ResourceQuota compute has pods: 0 left, 1 needed"}},
+		"nothing to say":        {[]snapshot.Object{group, node}, "deployments.apps", deployment("web", 1), nil},
+		"no group":              {[]snapshot.Object{group, node}, "deployments.apps", build.Deployment("ns", "web", 1, pod("web", "cpu=1")), []string{"charges nothing: names no group"}},
+		"no node":               {[]snapshot.Object{group}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), []string{"no nodes are known: daemonset.apps/agent"}},
+		"a node":                {[]snapshot.Object{group, node}, "daemonsets.apps", tie(build.DaemonSet("ns", "agent", pod("agent", "cpu=1")), "a"), nil},
+		"injected":              {[]snapshot.Object{group, node}, "deployments.apps", tie(injected, "a"), []string{"Linkerd is asked to inject"}},
+		"in a mesh":             {[]snapshot.Object{group, node, mesh}, "deployments.apps", deployment("web", 1), []string{"Istio is asked to inject"}},
+		"not the pod":           {[]snapshot.Object{group, node, mesh}, "deployments.apps", tie(out, "a"), nil},
+		"in the node's network": {[]snapshot.Object{group, node, mesh}, "deployments.apps", tie(ofNode, "a"), nil},
+		"a quota beside":        {[]snapshot.Object{group, node, native("compute", "requests.cpu=4,pods=5", "requests.cpu=3,pods=1")}, "deployments.apps", deployment("web", 4), []string{"ResourceQuota compute has requests.cpu: 1 left, 4 needed"}},
+		"enough beside":         {[]snapshot.Object{group, node, native("compute", "cpu=4,pods=5", "cpu=3,pods=1")}, "deployments.apps", deployment("web", 1), nil},
+		"other pods' scope":     {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeBestEffort)}, "deployments.apps", deployment("web", 1), nil},
+		"the pods' scopes":      {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopeNotTerminating)}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has pods: 0 left, 1 needed: not all pods will start"}},
+		"perhaps the pods'":     {[]snapshot.Object{group, node, native("compute", "pods=0", "", corev1.ResourceQuotaScopePriorityClass)}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has pods: 0 left, 1 needed: not all pods will start, if they are of its scopes (PriorityClass)"}},
+		"what must be given":    {[]snapshot.Object{group, node, native("compute", "limits.memory=4Gi", "")}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute: must specify limits.memory for: main: no pod will start"}},
+		"no object more":        {[]snapshot.Object{group, node, native("compute", "count/deployments.apps=3", "count/deployments.apps=3")}, "deployments.apps", deployment("web", 1), []string{"ResourceQuota compute has count/deployments.apps: 0 left, 1 needed: the object itself is refused"}},
+		"a Job of a CronJob":    {[]snapshot.Object{group, node, native("compute", "pods=0", "")}, "cronjobs.batch", tie(cronJob("cpu=1"), "a"), []string{"one Job of it: ResourceQuota compute has pods: 0 left, 1 needed"}},
 	}
 	for name, test := range tests {
 		check, err := newState(test.cluster...).Try(state.Requester{Name: "you"}).Edit(t.Context(), edit(t, test.kind, test.object))
@@ -70,6 +75,40 @@ func autoscaler(kind, target string, most int64) *unstructured.Unstructured {
 		"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": map[string]any{"namespace": "ns", "name": "web"},
 		"spec": map[string]any{"maxReplicas": most, "scaleTargetRef": map[string]any{"apiVersion": "apps/v1", "kind": kind, "name": target}},
 	}}
+}
+
+// scaledObject is KEDA's ns/web, of at most so many replicas of Deployment web.
+func scaledObject(most int64) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"namespace": "ns", "name": "web"},
+		"spec": map[string]any{"maxReplicaCount": most, "scaleTargetRef": map[string]any{"name": "web"}},
+	}}
+}
+
+// KEDA makes an autoscaler, which is refused in its place.
+func TestScaledObjectsAreJudged(t *testing.T) {
+	denying := counted("a", "", "cpu=10", "cpu=3").With(func(group *stowagev1alpha1.BizGroupResourceQuota) { group.Spec.HPA = stowagev1alpha1.HPADeny }).Obj()
+	warning := counted("a", "", "cpu=10", "cpu=3").Obj()
+	short := "spec.maxReplicas: 11 will not fit: group a: cpu: needs 8, 7 of 10 left (short 1)"
+	for name, test := range map[string]struct {
+		group snapshot.Object
+		most  int64
+		want  string
+	}{
+		"fits":         {denying, 10, ""},
+		"does not fit": {denying, 11, "the HorizontalPodAutoscaler that KEDA makes of it is refused: " + short},
+		"warned of":    {warning, 11, short},
+	} {
+		check, err := newState(test.group, deployment("web", 3)).Try(state.Requester{Name: "you"}).Autoscale(t.Context(), scaledObject(test.most), false)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		said := strings.Join(check.Warnings, "; ")
+		if !check.Allowed || !strings.HasPrefix(said, test.want) || test.want == "" && said != "" || check.Object != "ns/scaledobject.keda.sh/web" {
+			t.Errorf("%s: %s allowed %t: %q, want %q", name, check.Object, check.Allowed, said, test.want)
+		}
+	}
 }
 
 func TestAutoscalersAreJudged(t *testing.T) {
