@@ -42,6 +42,7 @@ func ApplyLimitRanges(spec *corev1.PodSpec, ranges []*corev1.LimitRange) {
 			if item.Type != corev1.LimitTypeContainer {
 				continue
 			}
+			item = withDefaults(item)
 			for i := range spec.InitContainers {
 				applyLimits(&spec.InitContainers[i].Resources, item)
 			}
@@ -50,6 +51,15 @@ func ApplyLimitRanges(spec *corev1.PodSpec, ranges []*corev1.LimitRange) {
 			}
 		}
 	}
+}
+
+// withDefaults is a container's item as the API server stores it, which one that was
+// written by hand is not: see SetDefaults_LimitRangeItem in
+// k8s.io/kubernetes/pkg/apis/core/v1.
+func withDefaults(item corev1.LimitRangeItem) corev1.LimitRangeItem {
+	item.Default = over(item.Max, item.Default)
+	item.DefaultRequest = over(over(item.Min, item.Default), item.DefaultRequest)
+	return item
 }
 
 func applyLimits(resources *corev1.ResourceRequirements, item corev1.LimitRangeItem) {
