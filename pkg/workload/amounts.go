@@ -83,6 +83,9 @@ func (a *Amount) first(root scope, paths []string, absent string) (*resource.Qua
 	return &amount, nil
 }
 
+// mebi is the number of bytes of 1Mi.
+const mebi = 1 << 20
+
 // overhead is what is added to amount.
 func (a *Amount) overhead(root scope, amount resource.Quantity) (resource.Quantity, error) {
 	o := a.Overhead
@@ -97,7 +100,11 @@ func (a *Amount) overhead(root scope, amount resource.Quantity) (resource.Quanti
 	if err != nil {
 		return resource.Quantity{}, err
 	}
-	overhead := *resource.NewQuantity(int64(min(amount.AsApproximateFloat64()*factor, 1<<62)), amount.Format)
+	added := int64(min(amount.AsApproximateFloat64()*factor, 1<<62))
+	if a.Java {
+		added -= added % mebi // Spark counts whole ones
+	}
+	overhead := *resource.NewQuantity(added, amount.Format)
 	if least, err := a.parse(o.Least); err == nil && overhead.Cmp(least) < 0 {
 		return least, nil
 	}

@@ -24,6 +24,7 @@ func TestAmounts(t *testing.T) {
 		{`{spec: {executor: {memoryLimit: 12g}}}`, "executor", "memory", "9Gi", "memory", "12Gi"},
 		{`{spec: {memoryOverheadFactor: null, driver: {memory: 10g}}}`, "driver", "memory", "14Gi", "memory", "14Gi"}, // Python
 		{`{spec: {type: Scala, memoryOverheadFactor: null, driver: {memory: 10g}}}`, "driver", "memory", "11Gi", "memory", "11Gi"},
+		{`{spec: {type: Scala, memoryOverheadFactor: null, driver: {memory: 10005m}}}`, "driver", "memory", "11005Mi", "memory", "11005Mi"}, // whole ones
 		{`{spec: {type: Java, memoryOverheadFactor: null, driver: {memory: null}}}`, "driver", "memory", "1408Mi", "memory", "1408Mi"},
 		{`{spec: {driver: {memory: "512", memoryOverhead: 1048576k}}}`, "driver", "memory", "1536Mi", "memory", "1536Mi"},
 	}

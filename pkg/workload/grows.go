@@ -165,7 +165,7 @@ func (p *PodSetPaths) unchanged() []string {
 	}
 	for _, rule := range p.Surge {
 		add(conditionPaths(rule.When)...)
-		add(rule.Path)
+		add(rule.Path, rule.Kept)
 	}
 	return paths
 }

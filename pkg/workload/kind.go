@@ -132,6 +132,8 @@ type PodSetPaths struct {
 	// Amounts are, in place of Template, the resources of the pod's only container
 	// one by one, where they do not stand as those of a container.
 	Amounts []Amount `json:"amounts,omitempty"`
+	// From says where what must be given and is not stands ("the runtime").
+	From string `json:"from,omitempty"`
 	// Labels is the path of the pods' labels where Template is not given.
 	Labels string `json:"labels,omitempty"`
 	// Containers are those that the controller adds to the template's; without
@@ -147,8 +149,12 @@ type Done struct {
 	// At is the path in the status of how much is done. A "*" in it is the entry of the
 	// list there whose field "name" is the set's.
 	At string `json:"at"`
-	// Unless is a condition under which what is done may be done again.
-	Unless string `json:"unless,omitempty"`
+	// Unless are conditions under one of which what is done may be done again.
+	Unless []string `json:"unless,omitempty"`
+	// Last is a condition under which no more pods are made: those that run, of which
+	// the number stands in the status at Running, are the last.
+	Last    string `json:"last,omitempty"`
+	Running string `json:"running,omitempty"`
 }
 
 // Container is one that a controller adds to the pods of a set.
@@ -210,6 +216,9 @@ type Surge struct {
 	Path string `json:"path,omitempty"`
 	// Default is what holds where nothing stands at Path.
 	Default string `json:"default,omitempty"`
+	// Kept is the path of a number, or of a percentage, of the first of Replicas that the
+	// update leaves as they are (a partition): no more than the others surge.
+	Kept string `json:"kept,omitempty"`
 }
 
 // GroupVersionKind is the kind's.

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -292,13 +293,17 @@ func (p *PodSetPaths) numbers(root scope, name string) ([]int64, error) {
 		case ok:
 			numbers[i] = number
 		case p.mustStand(i):
-			return nil, root.errorf(path, "must be given: what holds without it stands elsewhere")
+			return nil, root.errorf(path, "must be given: what holds without it stands %s", cmp.Or(p.From, "elsewhere"))
 		default:
 			numbers[i] = p.orDefault(i)
 		}
 	}
 	if len(numbers) == 0 {
 		return nil, nil
+	}
+	if running, last, err := p.last(root); last || err != nil {
+		numbers[len(numbers)-1] = running
+		return numbers, err
 	}
 	done, err := p.done(root, name)
 	if err != nil {
@@ -312,15 +317,25 @@ func (p *PodSetPaths) numbers(root scope, name string) ([]int64, error) {
 	return numbers, err
 }
 
+// last says whether no more pods are made, and how many run then.
+func (p *PodSetPaths) last(root scope) (running int64, last bool, err error) {
+	if p.Done == nil || p.Done.Last == "" {
+		return 0, false, nil
+	}
+	if last, err = root.holds(p.Done.Last); !last || err != nil {
+		return 0, false, err
+	}
+	running, err = root.whole.numberOr(p.Done.Running, 0)
+	return running, true, err
+}
+
 // done is how much is done of the number at each path.
 func (p *PodSetPaths) done(root scope, name string) (map[string]int64, error) {
 	if p.Done == nil {
 		return nil, nil
 	}
-	if p.Done.Unless != "" {
-		if again, err := root.holds(p.Done.Unless); again || err != nil {
-			return nil, err
-		}
+	if again, err := root.oneHolds(p.Done.Unless); again || err != nil {
+		return nil, err
 	}
 	from, path := root.whole, p.Done.At
 	if list, rest, each := strings.Cut(path, ".*."); each {
@@ -408,16 +423,46 @@ func (s *Surge) apply(set *PodSet, root place, numbers []int64) error {
 	if set.Replicas == 0 {
 		return nil // No pods, no update.
 	}
+	kept, err := s.kept(root)
+	if err != nil {
+		return err
+	}
 	if len(numbers) == 1 {
-		set.SurgeAt = value
+		set.SurgeAt, set.Kept = value, kept
 	}
 	// No factor is above maxPods, so nothing overflows here.
-	first, err := intstr.GetScaledValueFromIntOrPercent(value, int(numbers[0]), true)
+	first, err := surgeOf(value, kept, numbers[0])
 	if err != nil {
 		return root.errorf(s.Path, "%v", err)
 	}
 	surged := slices.Clone(numbers)
-	surged[0] = int64(first)
+	surged[0] = first
 	set.Surge, err = product(root, surged)
 	return err
+}
+
+// kept is the number or percentage at Kept; nil for none.
+func (s *Surge) kept(root place) (*intstr.IntOrString, error) {
+	if s.Kept == "" {
+		return nil, nil
+	}
+	kept, err := root.numberOrPercent(s.Kept)
+	if kept == nil || err != nil {
+		return nil, err
+	}
+	if _, err := intstr.GetScaledValueFromIntOrPercent(kept, 100, false); err != nil {
+		return nil, root.errorf(s.Kept, "expected a number or a percentage, found %q", kept.String())
+	}
+	return kept, nil
+}
+
+// surgeOf is the surge of so many replicas, of which an update leaves kept as they are,
+// where that is given: what is in doubt is not kept.
+func surgeOf(surge, kept *intstr.IntOrString, replicas int64) (int64, error) {
+	pods, err := intstr.GetScaledValueFromIntOrPercent(surge, int(replicas), true)
+	if kept == nil || err != nil {
+		return int64(pods), err
+	}
+	stay, err := intstr.GetScaledValueFromIntOrPercent(kept, int(replicas), false)
+	return max(0, min(int64(pods), replicas-int64(max(0, stay)))), err
 }

@@ -163,11 +163,17 @@ func (p *PodSetPaths) validateNumbers() error {
 	if p.Done.Of == "" || p.Done.Of != p.AtMost && !slices.Contains(p.Replicas, p.Done.Of) {
 		return fmt.Errorf("done.of: expected one of replicas or atMost, found %q", p.Done.Of)
 	}
-	at := strings.Replace(p.Done.At, ".*.", ".", 1)
-	if !strings.HasPrefix(at, "status.") || slices.ContainsFunc(split(at), notField) {
+	if !inStatus(strings.Replace(p.Done.At, ".*.", ".", 1)) {
 		return fmt.Errorf(`done.at: expected a path of fields in status ("status.succeeded"), found %q`, p.Done.At)
 	}
-	return nil
+	if (p.Done.Last != "") != (p.Done.Running != "") || p.Done.Running != "" && !inStatus(p.Done.Running) {
+		return fmt.Errorf(`done.running: expected a path of fields in status ("status.active") with last, found %q`, p.Done.Running)
+	}
+	return checkCondition("done.last", p.root(), p.Done.Last, true)
+}
+
+func inStatus(path string) bool {
+	return strings.HasPrefix(path, "status.") && !slices.ContainsFunc(split(path), notField)
 }
 
 // validate says what is wrong with the declaration; the error begins with the field.
@@ -196,7 +202,9 @@ func (a *Amount) validate() error {
 func (p *PodSetPaths) conditions() []namedPath {
 	conditions := []namedPath{{"when", p.When}, {"unless", p.Unless}}
 	if p.Done != nil {
-		conditions = append(conditions, namedPath{"done.unless", p.Done.Unless})
+		for i, condition := range p.Done.Unless {
+			conditions = append(conditions, namedPath{fmt.Sprintf("done.unless[%d]", i), condition})
+		}
 	}
 	for i, container := range p.Containers {
 		conditions = append(conditions, namedPath{fmt.Sprintf("containers[%d].when", i), container.When})
@@ -259,7 +267,7 @@ func (s *Surge) validate(root string) error {
 	if err := checkCondition("when", root, s.When, false); err != nil {
 		return err
 	}
-	if err := checkPaths(root, namedPath{"path", s.Path}); err != nil {
+	if err := checkPaths(root, namedPath{"path", s.Path}, namedPath{"kept", s.Kept}); err != nil {
 		return err
 	}
 	if s.Default == "" {

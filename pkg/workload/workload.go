@@ -72,8 +72,9 @@ type PodSet struct {
 	Surge        int64
 	SurgePercent int64
 	// SurgeAt is the surge as the workload says it, of a set with one number of
-	// replicas; nil for none.
-	SurgeAt *intstr.IntOrString
+	// replicas; nil for none. Kept is how many pods an update leaves as they are, of
+	// which none surges; nil for none.
+	SurgeAt, Kept *intstr.IntOrString
 	// Template is the pods' template, and TemplatePath the fields, keys of maps and
 	// indexes of lists, that lead to it in the object; none for the object itself.
 	Template     *corev1.PodTemplateSpec
@@ -92,11 +93,11 @@ func (s *PodSet) SurgeOf(replicas int64) int64 {
 	if s.SurgeAt == nil || replicas == 0 {
 		return 0
 	}
-	surge, err := intstr.GetScaledValueFromIntOrPercent(s.SurgeAt, int(replicas), true)
+	surge, err := surgeOf(s.SurgeAt, s.Kept, replicas)
 	if err != nil { // what cannot be read was refused
 		return 0
 	}
-	return int64(surge)
+	return surge
 }
 
 // Selects says whether a pod of the workload that has those labels is of the set.
