@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -103,11 +104,25 @@ func (c *Case) byTemplate(tree *Tree) *report.QuotaCheck {
 	if closed(group) && c.template.ties() {
 		return check
 	}
+	lasting := tree.whatever(c.change, group)
+	now := slices.DeleteFunc(slices.Clone(check.Reasons), func(reason string) bool { return slices.Contains(lasting, reason) })
+	check.Reasons = lasting
+	Warn(check, "no "+c.change.New.Kind.Kind+" of it will be admitted: ")
+	check.Reasons = now
 	Warn(check, "one "+c.change.New.Kind.Kind+" of it does not fit now: ")
 	if group != nil {
 		c.checkUse(check, group)
 	}
 	return check
+}
+
+// whatever are the reasons to refuse a change whatever the group has left; none where it is
+// closed.
+func (t *Tree) whatever(c Change, group *Group) []string {
+	if closed(group) {
+		return nil
+	}
+	return t.checkGroup(c, group, nil).Reasons
 }
 
 // checkUse makes a verdict one on who may charge the group, where the requester may not

@@ -133,20 +133,24 @@ func modelsAsked(w *workload.Workload, defaults workload.Defaults) map[corev1.Re
 	return asked
 }
 
-// modelsOnly says which resources a group limits by model only.
+// modelsOnly says which resources, or hours of them, a group limits by model only.
 func modelsOnly(group *Group) []string {
 	var warnings []string
 	keys := Keys(CanonicalList(group.Spec.Hard))
-	for _, key := range keys {
-		base := baseOf(key)
-		if base == "" || slices.Contains(keys, base) || validateKey(key) != nil {
+	said := map[corev1.ResourceName]bool{}
+	for _, key := range slices.Backward(keys) { // amounts before hours
+		base := baseOf(corev1.ResourceName(strings.TrimPrefix(string(key), cashPrefix)))
+		if base == "" || said[base] || slices.Contains(keys, base) || slices.Contains(keys, cashKey(base)) || validateKey(key) != nil {
 			continue
 		}
-		warning := fmt.Sprintf("spec.hard: limits %s by model only: a workload that names no model is refused, and other models are not limited; add %s to limit all of them", base, base)
-		if !slices.Contains(warnings, warning) {
-			warnings = append(warnings, warning)
+		said[base] = true
+		all := base
+		if IsCash(key) {
+			all = cashKey(base)
 		}
+		warnings = append(warnings, fmt.Sprintf("spec.hard: limits %s by model only: a workload that names no model is refused, and other models are not limited; add %s to limit all of them", base, all))
 	}
+	slices.Sort(warnings)
 	return warnings
 }
 
@@ -160,7 +164,7 @@ func baseOf(key corev1.ResourceName) corev1.ResourceName {
 		domain, rest = "", name
 	}
 	base, _, model := strings.Cut(rest, ".")
-	if IsCash(key) || !model || strings.HasPrefix(base, "mig-") || !extended && !slices.Contains(native, corev1.ResourceName(base)) {
+	if !model || strings.HasPrefix(base, "mig-") || !extended && !slices.Contains(native, corev1.ResourceName(base)) {
 		return ""
 	}
 	if extended {

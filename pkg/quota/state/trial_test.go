@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -263,5 +266,30 @@ func TestTrialMendsTheUnreadable(t *testing.T) {
 	deleted.Deleted = true
 	if got := verdict(t, trial(), deleted); got != "" {
 		t.Errorf("deleted: %q", got)
+	}
+}
+
+// Of a CronJob, what no Job of it can be is told from what one cannot be now.
+func TestTrialOfWhatNeverFits(t *testing.T) {
+	cron := func(limits corev1.ResourceList) *batchv1.CronJob {
+		labels := map[string]string{stowagev1alpha1.GroupLabel: "nlp"}
+		object := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "nightly", Labels: labels}}
+		object.Spec.JobTemplate.Labels = labels
+		object.Spec.JobTemplate.Spec.Template.Spec.Containers = []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{Limits: limits}}}
+		return object
+	}
+	trial := newState(counted("nlp", "", "limits.cpu=2,requests.nvidia.com/gpu.A30=4", "").Obj()).Try(state.Requester{Name: "you"})
+	check, err := trial.Edit(t.Context(), edit(t, "cronjobs.batch", cron(corev1.ResourceList{"cpu": resource.MustParse("3"), "nvidia.com/gpu": resource.MustParse("1")})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(check.Warnings, "\n")
+	for _, want := range []string{
+		"no Job of it will be admitted: group nlp: limits requests.nvidia.com/gpu by model only",
+		"one Job of it does not fit now: group nlp: limits.cpu: needs 3, 2 of 2 left",
+	} {
+		if !strings.Contains(text, want) || strings.Count(text, "group nlp: limits") != 2 {
+			t.Errorf("said %q, want %q", text, want)
+		}
 	}
 }
