@@ -275,6 +275,30 @@ func TestSurgeIsSaid(t *testing.T) {
 	}
 }
 
+// Of what a change needs more, it says how much is for the surge: not the whole surge.
+func TestSurgeOfAChangeIsSaid(t *testing.T) {
+	group := withUsed(newGroup("nlp", "", list("limits.cpu", "18")), list("limits.cpu", "18"))
+	group.Spec.Surge = "count"
+	sized := func(replicas, surge int64, cpu string) *workload.Workload {
+		return with(deployment(t, "nlp", replicas, pod(list("cpu", cpu))), func(w *workload.Workload) { w.PodSets[0].Surge = surge })
+	}
+	tests := map[string]struct {
+		after *workload.Workload
+		want  string
+	}{
+		"larger pods":  {sized(4, 1, "4"), "needs 5 (1 of it for the surge of an update)"},
+		"more surge":   {sized(4, 4, "3"), "needs 9 (9 of it for the surge of an update)"},
+		"more of both": {sized(5, 2, "3"), "needs 6 (3 of it for the surge of an update)"},
+		"more pods":    {sized(5, 1, "3"), "needs 3,"},
+	}
+	for name, test := range tests {
+		check := quota.NewTree([]*quota.Group{group}).CheckWorkload(quota.Change{Old: sized(4, 1, "3"), New: test.after})
+		if text := quota.Text(check); !strings.Contains(text, test.want) {
+			t.Errorf("%s: said %q, want %q", name, text, test.want)
+		}
+	}
+}
+
 // LimitRanges and runtime classes add to what a template's pods charge.
 func TestDefaultsAreCharged(t *testing.T) {
 	limits := &corev1.LimitRange{Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{

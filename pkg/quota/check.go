@@ -36,7 +36,12 @@ type Change struct {
 // taken at the prices with them and without them, and the larger counts. And the pods
 // that live may come to be of another model by the workload's label.
 func (c Change) Growth(group *Group) corev1.ResourceList {
-	opts := c.options(countsSurge(group))
+	return c.growth(group, countsSurge(group))
+}
+
+// growth is Growth in the group, with or without what rolling updates may add.
+func (c Change) growth(group *Group, surge bool) corev1.ResourceList {
+	opts := c.options(surge)
 	if c.Old == nil || c.Old.Group != group.Name {
 		return Increase(nil, Charge(c.New, c.since(opts)))
 	}
@@ -136,7 +141,7 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 		refuse(check, "%s", problem)
 		return check
 	}
-	check.Warnings = append(check.Warnings, partsOfBytes(c.New)...)
+	check.Warnings = append(check.Warnings, c.partsOfBytes()...)
 	if len(group.Spec.Hard) == 0 && (c.ties() || len(growth) > 0) {
 		warn(check, "group %s: lists no key: it is a folder, which limits nothing; name a group below it", group.Name)
 	}
@@ -155,20 +160,31 @@ func (t *Tree) checkGroup(c Change, group *Group, growth corev1.ResourceList) *r
 	t.checkAncestors(check, group, growth)
 	checkModels(check, group, c, growth)
 	check.Warnings = append(check.Warnings, c.uncounted(group, growth)...)
+	if check.Allowed && len(check.Warnings) == 0 {
+		check.Warnings = append(check.Warnings, c.chargesNothing(group, growth)...)
+	}
 	return check
 }
 
-// partsOfBytes says which of the workload's containers ask for memory in fractions of a
-// byte.
-func partsOfBytes(w *workload.Workload) []string {
+// partsOfBytes says which of the workload's containers, or its pods as a whole, ask for
+// bytes in fractions of one.
+func (c Change) partsOfBytes() []string {
 	var warnings []string
-	for _, set := range w.PodSets {
-		for _, container := range slices.Concat(set.Template.Spec.InitContainers, set.Template.Spec.Containers) {
-			for _, given := range []corev1.ResourceList{container.Resources.Limits, container.Resources.Requests} {
-				if quantity := given[corev1.ResourceMemory]; fractional(quantity) {
-					warnings = append(warnings, fmt.Sprintf("container %s: memory: %s", container.Name, aboutFraction(quantity)))
+	look := func(who string, resources corev1.ResourceRequirements) {
+		for _, given := range []corev1.ResourceList{resources.Limits, resources.Requests} {
+			for _, name := range Keys(given) {
+				if quantity := given[name]; countsBytes(requestsPrefix+name) && fractional(quantity) {
+					warnings = append(warnings, fmt.Sprintf("%s: %s: %s", who, name, aboutFraction(quantity)))
 				}
 			}
+		}
+	}
+	for _, pod := range podsOfSets(c.New, c.Defaults) {
+		for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+			look("container "+container.Name, container.Resources)
+		}
+		if pod.Spec.Resources != nil {
+			look("pod", *pod.Spec.Resources)
 		}
 	}
 	return slices.Compact(warnings)
@@ -274,13 +290,13 @@ func (c Change) largestFit(group *Group, key corev1.ResourceName) *int64 {
 	return &fit
 }
 
-// surge is what of key the workload needs for the surge of a rolling update; nil for
+// surge is what of key the workload needs more for the surge of a rolling update; nil for
 // none.
 func (c Change) surge(group *Group, key corev1.ResourceName) *resource.Quantity {
 	if !countsSurge(group) {
 		return nil
 	}
-	with, without := Charge(c.New, c.options(true))[Canonical(key)], Charge(c.New, c.options(false))[Canonical(key)]
+	with, without := c.growth(group, true)[Canonical(key)], c.growth(group, false)[Canonical(key)]
 	if more := minus(with, without); more.Sign() > 0 {
 		return &more
 	}

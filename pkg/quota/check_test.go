@@ -373,6 +373,27 @@ func TestFractionsOfBytesAreWarnedOf(t *testing.T) {
 	}
 }
 
+// So are those that stand for the pod as a whole, of any bytes, and by default.
+func TestFractionsOfBytesAnywhereAreWarnedOf(t *testing.T) {
+	spec := pod(list("ephemeral-storage", "100m"))
+	spec.Resources = &corev1.ResourceRequirements{Limits: list("cpu", "100m", "memory", "200m")}
+	limits := &corev1.LimitRange{Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+		Type: corev1.LimitTypeContainer, DefaultRequest: list("memory", "300m"),
+	}}}}
+	tree := quota.NewTree([]*quota.Group{newGroup("nlp", "", list("limits.cpu", "10"))})
+	check := tree.CheckWorkload(quota.Change{New: deployment(t, "nlp", 1, spec), Defaults: workload.Defaults{Limits: []*corev1.LimitRange{limits}}})
+	const is = `, as "m" is a thousandth: 500Mi is 500 mebibytes`
+	want := []string{
+		"container main: ephemeral-storage: 100m is 0.1 bytes" + is,
+		"container main: memory: 300m is 0.3 bytes" + is,
+		"pod: memory: 200m is 0.2 bytes" + is,
+	}
+	got := slices.Compact(slices.Sorted(slices.Values(check.Warnings)))
+	if diff := cmp.Diff(want, got); diff != "" || !check.Allowed {
+		t.Errorf("allowed %t; warnings: -want +got:\n%s", check.Allowed, diff)
+	}
+}
+
 func TestAncestors(t *testing.T) {
 	group := func(name, parent, hard, used string) *quota.Group {
 		return withUsed(newGroup(name, parent, list("limits.cpu", hard, "pods", "100")), list("limits.cpu", used, "pods", "1"))

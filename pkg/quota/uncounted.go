@@ -43,6 +43,30 @@ func Podless(w *workload.Workload) string {
 	return "charges nothing: it declares no pods"
 }
 
+// chargesNothing says why a workload that is new to the group, and is to run, charges none
+// of the group's keys.
+func (c Change) chargesNothing(group *Group, growth corev1.ResourceList) []string {
+	switch {
+	case !c.ties() || len(group.Spec.Hard) == 0 || c.New.Suspended || c.New.Finished:
+		return nil
+	case len(growth) == 0 && c.New.PerNode() && len(c.Nodes) > 0:
+		return []string{fmt.Sprintf("group %s: %s charges nothing: no node is eligible; what runs once one is will be counted, whether or not it fits", group.Name, c.New)}
+	case len(growth) == 0:
+		return nil
+	}
+	keys := Keys(CanonicalList(group.Spec.Hard))
+	for _, key := range keys {
+		if _, charges := growth[corev1.ResourceName(strings.TrimPrefix(string(key), cashPrefix))]; charges {
+			return nil
+		}
+	}
+	var names []string
+	for _, key := range keys {
+		names = append(names, string(key))
+	}
+	return []string{fmt.Sprintf("group %s: %s charges nothing: it asks for nothing that the group limits (%s)", group.Name, c.New, Few(names, 3))}
+}
+
 // claimed are the names of the resource claims of the workload's pods.
 func claimed(w *workload.Workload) []string {
 	var names []string

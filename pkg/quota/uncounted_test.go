@@ -68,3 +68,39 @@ func TestPodlessWorkloadsSaySo(t *testing.T) {
 		}
 	}
 }
+
+// What charges none of its group's keys says so when it is tied to the group.
+func TestChargingNothingIsSaid(t *testing.T) {
+	gpus := newGroup("g", "", list("requests.nvidia.com/gpu", "4", "cash/requests.nvidia.com/gpu", "100"))
+	cores := newGroup("g", "", list("limits.cpu", "4"))
+	plain := deployment(t, "g", 2, pod(list("cpu", "1")))
+	daemon := with(plain, func(w *workload.Workload) {
+		w.Kind = kindOf(t, "daemonsets.apps")
+		w.PodSets[0].PerNode, w.PodSets[0].Template = true, w.PodSets[0].Template.DeepCopy()
+		w.PodSets[0].Template.Spec.NodeSelector = map[string]string{"disk": "ssd"}
+	})
+	nodes := []*corev1.Node{{}}
+	noneAsked := []string{"group g: deployment.apps/web charges nothing: it asks for nothing that the group limits (cash/requests.nvidia.com/gpu, requests.nvidia.com/gpu)"}
+	tests := map[string]struct {
+		group  *quota.Group
+		change quota.Change
+		want   []string
+	}{
+		"no such resource":        {gpus, quota.Change{New: plain}, noneAsked},
+		"moved there":             {gpus, quota.Change{Old: with(plain, func(w *workload.Workload) { w.Group = "other" }), New: plain}, noneAsked},
+		"was there":               {gpus, quota.Change{Old: plain, New: scaled(plain, 3)}, nil},
+		"scaled to nothing":       {gpus, quota.Change{New: scaled(plain, 0)}, nil},
+		"suspended":               {gpus, quota.Change{New: with(plain, func(w *workload.Workload) { w.Suspended = true })}, nil},
+		"one of the keys":         {cores, quota.Change{New: plain}, nil},
+		"no eligible node":        {cores, quota.Change{New: daemon, Nodes: nodes}, []string{"group g: daemonset.apps/web charges nothing: no node is eligible; what runs once one is will be counted, whether or not it fits"}},
+		"nodes that nobody knows": {cores, quota.Change{New: daemon}, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			check := quota.NewTree([]*quota.Group{test.group}).CheckWorkload(test.change)
+			if diff := cmp.Diff(test.want, check.Warnings, cmpopts.EquateEmpty()); diff != "" || !check.Allowed {
+				t.Errorf("allowed %v, warnings (-want +got):\n%s", check.Allowed, diff)
+			}
+		})
+	}
+}
