@@ -25,17 +25,22 @@ func (s *State) broken(group *quota.Group) string {
 	return ""
 }
 
-// Broken says in a line each which groups hang on no root by what they name themselves;
-// those below them do not either.
+// Broken says which groups hang on no root by what they name themselves, a line for each
+// missing parent and for each cycle; those below them do not either.
 func (s *State) Broken() []string {
+	const mend = "a group's parent cannot be changed: create another group below one that is there, move what charges this one to it, and delete this one"
 	var lines []string
+	said := map[string]bool{}
 	for _, group := range s.Snapshot.BizGroupResourceQuotas {
 		parent := s.Groups.Group(group.Spec.ParentBizGroup)
 		why := s.broken(group)
-		if why == "" || parent != nil && !strings.Contains(why, group.Name) {
+		if why == "" || said[group.Name] || parent != nil && !strings.HasSuffix(why, ", "+group.Name) {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("group %s: %s: name one that is there in spec.parentBizGroup of a new group, and move what charges it", group.Name, why))
+		for above := parent; above != nil && !said[above.Name]; above = s.Groups.Group(above.Spec.ParentBizGroup) {
+			said[above.Name] = true
+		}
+		lines = append(lines, fmt.Sprintf("group %s: %s: %s", group.Name, why, mend))
 	}
 	return lines
 }
