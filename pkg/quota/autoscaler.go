@@ -28,7 +28,9 @@ var AutoscalerKind = schema.GroupKind{Group: autoscalingv2.GroupName, Kind: "Hor
 var ScaledObjectKind = schema.GroupKind{Group: "keda.sh", Kind: "ScaledObject"}
 
 // IsAutoscaler says whether objects of the kind are autoscalers, or what is made one of.
-func IsAutoscaler(kind schema.GroupKind) bool { return kind == AutoscalerKind || kind == ScaledObjectKind }
+func IsAutoscaler(kind schema.GroupKind) bool {
+	return kind == AutoscalerKind || kind == ScaledObjectKind
+}
 
 // ReadAutoscaler reads an autoscaler, or the one that KEDA will make of a ScaledObject. Errors
 // say what is wrong with it, without naming it.

@@ -19,7 +19,7 @@ func object(t testing.TB, resource, uid, group, owner string, replicas int64) *w
 	t.Helper()
 	w := &workload.Workload{
 		Kind: kindOf(t, resource), Namespace: "default", Name: uid, UID: types.UID(uid), ResourceVersion: "1", Group: group,
-		PodSets: []workload.PodSet{{Replicas: replicas, Template: oneCore()}},
+		PodSets: []workload.PodSet{{Replicas: replicas, Template: oneCore(), IsPod: resource == "pods"}},
 	}
 	if kind, ownerUID, ok := strings.Cut(owner, "/"); ok {
 		gvk := kindOf(t, kind).GroupVersionKind()

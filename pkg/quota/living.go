@@ -19,6 +19,9 @@ type Part struct {
 	Amounts corev1.ResourceList
 	// Lives says that it is a pod, which charges until it has ended or is gone.
 	Lives bool
+	// Wanted is how many pods of a template its controller has yet to make, whatever the
+	// workload has come to declare: it may be long before that is told to scale down.
+	Wanted int64
 }
 
 // charge is what the part charges as one of the workload's.
@@ -47,12 +50,15 @@ func prices(w *workload.Workload, opts Options) []corev1.ResourceList {
 	return prices
 }
 
-// lives is what the pods among the parts charge.
+// lives is what the pods among the parts charge, and those that are about to be made.
 func lives(w *workload.Workload, made []Part) corev1.ResourceList {
 	sum := corev1.ResourceList{}
 	for i := range made {
-		if made[i].Lives {
+		switch {
+		case made[i].Lives:
 			add(sum, made[i].charge(w))
+		case made[i].Wanted > 0:
+			addTimes(sum, made[i].charge(w), made[i].Wanted)
 		}
 	}
 	return sum
@@ -102,9 +108,33 @@ func (ix *Index) living(e *entry, older bool, depth int) []Part {
 		case child.isPod() && !child.Finished:
 			parts = append(parts, child.pod())
 		case !child.isPod() && (older || child.wantsPods()):
-			parts = append(parts, templates(child.Workload, ix.Defaults(child.Namespace))...)
+			parts = append(parts, ix.templatesOf(child)...)
 		}
 		parts = append(parts, ix.living(child, older, depth+1)...)
+	}
+	return parts
+}
+
+// podKind is the kind of pods.
+var podKind = corev1.SchemeGroupVersion.WithKind("Pod").GroupKind()
+
+// templatesOf are the templates of an object between, with how many pods it is to make
+// beside those that it has. One that leaves its pods to others wants none itself.
+func (ix *Index) templatesOf(e *entry) []Part {
+	parts := templates(e.Workload, ix.Defaults(e.Namespace))
+	if !e.wantsPods() || !ix.kinds.Makes(e.Kind.GroupKind(), podKind) {
+		return parts
+	}
+	for i := range parts {
+		parts[i].Wanted = e.PodSets[i].Replicas
+	}
+	for _, pod := range ix.made[e.UID] {
+		if maker, _ := ix.maker(pod.Workload); maker != e || !pod.isPod() || pod.Finished {
+			continue
+		}
+		if set := setOf(e.Workload, pod.PodSets[0].Template.Labels); set >= 0 && parts[set].Wanted > 0 {
+			parts[set].Wanted--
+		}
 	}
 	return parts
 }

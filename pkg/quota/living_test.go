@@ -80,6 +80,8 @@ func TestIndexChargesWhatLives(t *testing.T) {
 		"suspended, and its pod runs on":       {[]*workload.Workload{change(db(2, "1"), suspended), onePod("a", of, "1")}, "1"},
 		"through a ReplicaSet":                 {[]*workload.Workload{web(2, "10m"), set("r", 1, "4"), onePod("a", "replicasets.apps/r", "4")}, "8"},
 		"a ReplicaSet that has none yet":       {[]*workload.Workload{web(2, "10m"), set("r", 1, "4")}, "8"},
+		"one that is not scaled down yet":      {[]*workload.Workload{web(0, "1"), set("r", 3, "1"), onePod("a", "replicasets.apps/r", "1")}, "3"},
+		"beside what an update adds":           {[]*workload.Workload{change(web(2, "1"), surge(1)), set("r", 2, "1"), set("s", 1, "1"), onePod("a", "replicasets.apps/r", "1")}, "2"},
 		"one of an older revision":             {[]*workload.Workload{web(2, "10m"), set("r", 0, "4")}, "20m"},
 		"of which the controller may make one": {[]*workload.Workload{change(web(2, "10m"), older), set("r", 0, "4")}, "8"},
 		"an update's surge":                    {[]*workload.Workload{change(db(2, "1"), surge(1)), onePod("a", of, "1"), onePod("b", of, "1"), onePod("c", of, "1")}, "2"},

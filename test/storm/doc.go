@@ -27,11 +27,12 @@
 // Beside what is declared the checker sums up the pods that have not ended. Which workload a pod came of is said by a
 // label that the storm has on all its templates and that no client changes: owner references are what clients forge. A
 // pod that its workload made is the workload's group's, and one that was let go is that of its own label. A rollout's
-// surge is forgiven: so many pods, at most as many as there are to be, at the price of the largest.
+// surge is forgiven: so many pods, at most as many as there are to be, at the price of the largest. A pod that a
+// ReplicaSet is yet to make is there, too: nobody is asked about it.
 //
 // More than that may live for a moment only by what controllers do by themselves, which admission cannot refuse: while
 // pods that are being deleted and those in their place are there at once, when a pod is let go or adopted, by an older
-// template, and when a rollout that was forgiven more is cut short. Such instants are counted by reason; any other is
+// template, when a rollout that was forgiven more is cut short, and until a Deployment has scaled its ReplicaSets down. Such instants are counted by reason; any other is
 // an error. And a ledger must tell of what lives, and that it is too much, at least every five seconds while a manager
 // leads: the managers' lease is in the same log, and says when one did.
 //

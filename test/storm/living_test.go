@@ -104,11 +104,12 @@ const (
 	adopted                // pods that were somebody's own before
 	older                  // pods of an older, larger template
 	surged                 // pods of a rollout that was forgiven more than what came after it
+	lagging                // what a ReplicaSet is to have that its Deployment has yet to scale down
 	reasons
 )
 
 func (r reason) String() string {
-	return [...]string{"pods being deleted", "let go by a controller", "adopted", "of an older template", "surge of before"}[r]
+	return [...]string{"pods being deleted", "let go by a controller", "adopted", "of an older template", "surge of before", "not scaled down yet"}[r]
 }
 
 // share is what comes of one root and is a group's.
@@ -199,7 +200,8 @@ func (b *bucket) lend(forgiven amounts, living bool) {
 	b.lent = b.lent.atLeast(forgiven)
 }
 
-// shareOf is what a holder and its pods charge, and the surge that is forgiven.
+// shareOf is what a holder and its pods charge, those included that its ReplicaSets are yet to make, and the surge that
+// is forgiven.
 func (b *bucket) shareOf(holder *standing, held []*standing) (s share, forgiven amounts) {
 	template := holder.price(holder)
 	price := template
@@ -210,15 +212,31 @@ func (b *bucket) shareOf(holder *standing, held []*standing) (s share, forgiven 
 			s.excuses[why] = s.excuses[why].plus(much)
 		}
 	}
+	told := int64(0)
 	for _, o := range b.objects {
 		if o.kind == replicaSets && o.replicas > 0 && b.maker(o) == holder {
 			price = price.atLeast(o.price(holder))
+			s.lives = s.lives.plus(o.price(holder).times(max(0, o.replicas-b.made(o, held))))
+			told += o.replicas
 		}
+	}
+	if !holder.ending { // else nobody scales it down
+		s.excuses[lagging] = price.times(max(0, told-holder.replicas-holder.surge))
 	}
 	forgiven = price.times(holder.surge)
 	s.lives = s.lives.minus(forgiven).atLeast(amounts{})
 	s.charge = s.lives.atLeast(price.times(holder.replicas))
 	return s, forgiven
+}
+
+// made is how many of the pods a ReplicaSet has.
+func (b *bucket) made(set *standing, pods []*standing) (n int64) {
+	for _, pod := range pods {
+		if b.maker(pod) == set {
+			n++
+		}
+	}
+	return n
 }
 
 // excuse is the reason why a pod may be more than its group has, and by how much.

@@ -133,6 +133,11 @@ func TestChargeOf(t *testing.T) {
 	}
 }
 
+func with(s standing, change func(*standing)) standing {
+	change(&s)
+	return s
+}
+
 // TestCharged: what a ledger is to say is the larger of what is declared, at the price of what lives, and what lives.
 func TestCharged(t *testing.T) {
 	web := standing{root: "web", kind: deployments, name: "web", uid: "web", group: "a", replicas: 3, surge: 1, template: millicores(10, 1)}
@@ -155,6 +160,7 @@ func TestCharged(t *testing.T) {
 	}{
 		{"declared", []standing{web}, millicores(30, 3), amounts{}},
 		{"an older template that makes pods", []standing{web, set}, millicores(1200, 3), amounts{}},
+		{"one that is yet to be scaled down", []standing{with(web, func(s *standing) { s.replicas, s.surge = 0, 0 }), with(set, func(s *standing) { s.replicas = 2 }), pod("1", right)}, millicores(800, 2), amounts{}},
 		{"one that makes none", []standing{web, idle}, millicores(30, 3), amounts{}},
 		{"a pod of it", []standing{web, idle, pod("1", right)}, millicores(1200, 3), amounts{}},
 		{"let go", []standing{web, idle, pod("1", nil)}, millicores(30, 3), millicores(400, 1)},
