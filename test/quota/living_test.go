@@ -339,6 +339,36 @@ func (w *world) alive(cores string) {
 	}
 }
 
+// A Deployment that is being deleted and held scales nothing down: what its ReplicaSet is
+// yet to make stays charged, whatever it declares.
+func TestWantedPodsAreCharged(t *testing.T) {
+	s := newSiege(t)
+	const held, account = "example.com/held", "later"
+	web := s.web("web", 4, "1")
+	web.Finalizers = []string{held}
+	web.Spec.Template.Spec.ServiceAccountName = account // no pod can be made before it is there
+	s.admitted(s.make(web))
+	t.Cleanup(func() {
+		if err := edit(s, web, func(d *appsv1.Deployment) { d.Finalizers = nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	if !s.eventually(func(ctx context.Context) (bool, error) {
+		var sets appsv1.ReplicaSetList
+		err := s.List(ctx, &sets, client.InNamespace(s.ns))
+		return len(sets.Items) == 1 && ptr.Deref(sets.Items[0].Spec.Replicas, 1) == 4, err
+	}) {
+		t.Fatal("there is no ReplicaSet of 4")
+	}
+	s.admitted(s.editor.Delete(t.Context(), web))
+	s.admitted(s.scale(web, 0))
+	s.used(s.group, hard{"limits.cpu": "4"})
+	s.refusedWith(s.make(s.web("other", 4, "1")), "limits.cpu: needs 4, 1 of 5 left")
+	s.admitted(s.make(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: account}}))
+	s.alive("4")
+	s.used(s.group, hard{"limits.cpu": "4"})
+}
+
 // Where a group is required, what a workload makes names it too: it may come to stand by
 // itself.
 func TestOrphansStayCharged(t *testing.T) {
