@@ -348,11 +348,11 @@ func TestWantedPodsAreCharged(t *testing.T) {
 	web.Finalizers = []string{held}
 	web.Spec.Template.Spec.ServiceAccountName = account // no pod can be made before it is there
 	s.admitted(s.make(web))
-	t.Cleanup(func() {
+	defer func() {
 		if err := edit(s, web, func(d *appsv1.Deployment) { d.Finalizers = nil }); err != nil {
 			t.Error(err)
 		}
-	})
+	}()
 	if !s.eventually(func(ctx context.Context) (bool, error) {
 		var sets appsv1.ReplicaSetList
 		err := s.List(ctx, &sets, client.InNamespace(s.ns))
