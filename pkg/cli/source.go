@@ -29,6 +29,9 @@ type SourceFlags struct {
 	Finished bool
 	// Extra are further kinds to load, where the cluster or the dump has them.
 	Extra []snapshot.Kind
+	// Strangers has what names a business group looked for among all kinds that the
+	// cluster has.
+	Strangers bool
 }
 
 // AddFlags binds --snapshot.
@@ -116,6 +119,7 @@ func (f *SourceFlags) options(env Env, progress *print.Progress) (*rest.Config, 
 	return config, load.Options{
 		Kinds:     kinds,
 		Extra:     f.Extra,
+		Strangers: f.Strangers,
 		Finished:  f.Finished,
 		Source:    config.Host,
 		ChunkSize: f.ChunkSize,

@@ -2,6 +2,7 @@ package install_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,10 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/yaml"
 
 	"github.com/stowage-dev/stowage/pkg/install"
 	"github.com/stowage-dev/stowage/pkg/snapshot/build"
@@ -27,6 +31,16 @@ func options() install.Options {
 		panic(err) // no key can be made
 	}
 	return install.Options{Image: "stowage-manager:test", Kinds: workload.Default(), Secrets: secrets}
+}
+
+// decode reads an object of any kind.
+func decode(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 // apply installs with the secrets that are there, waits for the rollout, and returns what
@@ -252,6 +266,26 @@ func TestApplyAndRemove(t *testing.T) {
 		want := []string{"namespace outside: takes no part in quota, and 1 objects there name a group: kubectl quota enable outside"}
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("what names a group and is of a kind that nobody judges", func(t *testing.T) {
+		definition := decode(t, `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: mills.example.com}, `+
+			`spec: {group: example.com, scope: Namespaced, names: {kind: Mill, plural: mills, singular: mill}, `+
+			`versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}}`)
+		mill := decode(t, `{apiVersion: example.com/v1, kind: Mill, metadata: {namespace: default, name: north, labels: {biz.group.resource.quota: nlp}}}`)
+		if err := cluster.CreateAll(t.Context(), definition); err != nil {
+			t.Fatal(err)
+		}
+		want := "Mill.example.com default/north names a group and charges nothing itself: the kind Mill.example.com is not known"
+		err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			if err := cluster.CreateAll(ctx, mill); err != nil && !apierrors.IsAlreadyExists(errors.Unwrap(err)) {
+				return false, nil // is not served yet
+			}
+			status, err := install.ReadStatus(ctx, cluster.RESTConfig(), install.DefaultNamespace, time.Now())
+			return err == nil && slices.ContainsFunc(status.Problems, func(problem string) bool { return strings.HasPrefix(problem, want) }), err
+		})
+		if err != nil {
+			t.Errorf("%q is not told: %v", want, err)
 		}
 	})
 	t.Run("removal keeps the groups", func(t *testing.T) {

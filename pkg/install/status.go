@@ -18,6 +18,7 @@ import (
 
 	report "github.com/stowage-dev/stowage/pkg/apis/report/v1alpha1"
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
+	"github.com/stowage-dev/stowage/pkg/snapshot"
 )
 
 // The keys of the certificates' Secret.
@@ -115,6 +116,7 @@ type statusReader struct {
 	now     time.Time
 	status  *Status
 	trusted []byte // the webhooks' CA bundle
+	doors   []Door // what the webhooks judge
 }
 
 // ReadStatus says how the component in a namespace is. What may not be read is
@@ -142,6 +144,14 @@ func ReadStatus(ctx context.Context, config *rest.Config, namespace string, now 
 		r.status.Problems = append(r.status.Problems, lines...)
 		return err
 	}
+	unknowns := func(ctx context.Context) error {
+		if r.status.Webhooks == nil {
+			return nil
+		}
+		lines, unknown, err := strangers(ctx, config, r.doors)
+		r.status.Problems, r.status.Unknown = append(r.status.Problems, lines...), append(r.status.Unknown, unknown...)
+		return err
+	}
 	for _, part := range []struct {
 		name string
 		read func(context.Context) error
@@ -153,6 +163,7 @@ func ReadStatus(ctx context.Context, config *rest.Config, namespace string, now 
 		{"secret " + namespace + "/" + CertificateName, r.certificate},
 		{stowagev1alpha1.BizGroupResourceQuotaResource, r.groups},
 		{"workloads of namespaces that take no part", outside},
+		{snapshot.OtherKinds, unknowns},
 	} {
 		switch err := part.read(ctx); {
 		case apierrors.IsNotFound(err):
@@ -254,7 +265,8 @@ func (r *statusReader) webhooks(ctx context.Context) error {
 	if !r.status.Webhooks.Trusted {
 		r.problem("validatingwebhookconfiguration %s: has no CA bundle, so that every call fails: install again", WebhookName)
 	}
-	lines, err := unjudged(ctx, r.typed.Discovery(), doorsOf(configuration))
+	r.doors = doorsOf(configuration)
+	lines, err := unjudged(ctx, r.typed.Discovery(), r.doors)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,8 @@
 // Every kind of snapshot.Kinds is listed once, all in parallel, as protobuf
 // (custom resources, which have no such form, as whole JSON lists). Options.Extra
 // adds workload kinds that the table does not have; of these the server sends what
-// is tied to a business group. A protobuf list's body is read item by item as it
+// is tied to a business group. Options.Strangers looks for such among all other custom
+// resources too, by metadata alone. A protobuf list's body is read item by item as it
 // arrives: an item is decoded, reduced to what Stowage reads
 // (snapshot.Kind.Reduce) and its bytes are forgotten, so that neither the whole
 // response nor a whole list of full objects is ever in memory. Lists are not

@@ -27,6 +27,10 @@ type Options struct {
 	Kinds []string
 	// Extra are further kinds to load, where the server has them (snapshot.Labelled).
 	Extra []snapshot.Kind
+	// Strangers also loads the metadata of what names a business group and is of a kind
+	// in none of the tables, which costs a request for each kind that the server has
+	// beside Kubernetes' own.
+	Strangers bool
 	// Finished keeps the pods that have run to their end, which else stay on the server.
 	Finished bool
 	// Source names the cluster in messages, as a kubeconfig's context does.
@@ -114,6 +118,9 @@ func (l *loader) load(ctx context.Context) error {
 	for _, k := range l.kinds() {
 		group.Go(func() error { return l.loadKind(ctx, k) })
 		group.Go(func() error { l.estimate(ctx, k); return nil })
+	}
+	if l.opts.Strangers {
+		group.Go(func() error { return l.loadStrangers(ctx) })
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -161,6 +161,11 @@ func apply(base *snapshot.Snapshot, kinds []snapshot.Kind, changed map[string]*c
 			}
 		}
 	}
+	for _, o := range base.Others { // strangers are looked for once
+		if !slices.ContainsFunc(kinds, func(k snapshot.Kind) bool { return k.GroupKind() == o.GroupVersionKind().GroupKind() }) {
+			next.Others = append(next.Others, o)
+		}
+	}
 	return next
 }
 

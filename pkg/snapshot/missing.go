@@ -27,6 +27,9 @@ const (
 	Forbidden MissingReason = "forbidden"
 )
 
+// OtherKinds stands, in the place of a resource, for all kinds that Stowage does not know.
+const OtherKinds = "custom resources of other kinds"
+
 // Why is the reason with its detail ("forbidden outside namespace nlp").
 func (m Missing) Why() string { return strings.TrimSpace(string(m.Reason) + " " + m.Detail) }
 
@@ -110,6 +113,8 @@ func unknownWithout(resource string) [2]string {
 		return [2]string{"what business groups may use is unknown", "others than those named, and what they take, are unknown"}
 	case "events":
 		return [2]string{"what autoscalers and controllers said is unknown", "what was said of groups is unknown"}
+	case OtherKinds:
+		return [2]string{other, "whether some name a group, and charge nothing, is unknown"}
 	case "configmaps", "nodepools.karpenter.sh", "nodeclaims.karpenter.sh":
 		return [2]string{scaling, charged}
 	}

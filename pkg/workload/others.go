@@ -77,6 +77,9 @@ func (ks *Kinds) Inherited(object *unstructured.Unstructured) (group, by string)
 	return group, o.By
 }
 
+// Known says whether the table has the kind, or it is told what is charged of its objects.
+func (ks *Kinds) Known(kind schema.GroupKind) bool { return ks.Of(kind) != nil || otherOf(kind) != nil }
+
 // Uncharged says, in the words that follow the object's name, why the group's label of an
 // object of that kind charges nothing, and what to do; "" where the table has the kind.
 func (ks *Kinds) Uncharged(kind schema.GroupKind) string {

@@ -18,6 +18,11 @@ func TestUncharged(t *testing.T) {
 			t.Errorf("%s: got %q, want %q at its end", name, got, want)
 		}
 	}
+	for name, want := range map[string]bool{"Deployment.apps": true, "Service.serving.knative.dev": true, "Service": false, "Farm.example.com": false} {
+		if got := Default().Known(schema.ParseGroupKind(name)); got != want {
+			t.Errorf("%s is known: %t, want %t", name, got, want)
+		}
+	}
 	for _, o := range readOthers().Others {
 		if Default().Of(schema.ParseGroupKind(o.By)) == nil {
 			t.Errorf("%s.%s: charged by %s, which the table does not have", o.Kind, o.Group, o.By)

@@ -35,6 +35,7 @@ type describeOptions struct {
 
 func newDescribeCommand(env cli.Env) *cobra.Command {
 	o := &describeOptions{Env: env, color: cli.ColorAuto}
+	o.source.Strangers = true
 	cmd := &cobra.Command{
 		Use:                   "describe NAME...",
 		DisableFlagsInUseLine: true,

@@ -65,6 +65,7 @@ type treeOptions struct {
 
 func newTreeCommand(env cli.Env) *cobra.Command {
 	o := &treeOptions{Env: env, output: cli.NewOutputFlags()}
+	o.source.Strangers = true
 	cmd := &cobra.Command{
 		Use:                   "tree [NAME]",
 		DisableFlagsInUseLine: true,

@@ -42,6 +42,7 @@ type verifyOptions struct {
 
 func newVerifyCommand(env cli.Env) *cobra.Command {
 	o := &verifyOptions{Env: env, output: cli.NewOutputFlags()}
+	o.source.Strangers = true
 	cmd := &cobra.Command{
 		Use:                   "verify [NAME]",
 		DisableFlagsInUseLine: true,

@@ -6,11 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	stowagev1alpha1 "github.com/stowage-dev/stowage/pkg/apis/stowage/v1alpha1"
@@ -34,6 +37,27 @@ spec:
   versions:
   - {name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 `
+
+// farmCRD serves a kind that nobody knows.
+const farmCRD = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: farms.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Farm, plural: farms, singular: farm}
+  versions:
+  - {name: v2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+`
+
+// farm is an object of that kind.
+func farm(name, group string, owner ...metav1.OwnerReference) *unstructured.Unstructured {
+	u := rollout(name, group)
+	u.SetGroupVersionKind(schema.GroupVersionKind{Group: "example.com", Version: "v2", Kind: "Farm"})
+	u.SetOwnerReferences(owner)
+	return u
+}
 
 // rollouts are the kind of rolloutCRD, as far as they are tied to a group.
 func rollouts() snapshot.Kind {
@@ -59,7 +83,7 @@ func createCustom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, definition := range []string{string(text), rolloutCRD} {
+	for _, definition := range []string{string(text), rolloutCRD, farmCRD} {
 		u := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(definition), &u.Object); err != nil {
 			t.Fatal(err)
@@ -96,5 +120,46 @@ func TestExtra(t *testing.T) {
 	}
 	if len(s.Missing) > 0 || len(s.BizGroupResourceQuotas) != 1 || len(s.Others) != 1 || s.Others[0].GetName() != "tied" {
 		t.Errorf("Missing %v, %d groups, Others %v; want one group and the tied rollout", s.Missing, len(s.BizGroupResourceQuotas), s.Others)
+	}
+}
+
+// TestStrangers looks for what names a group among kinds that nobody told of, by metadata
+// alone. Who may not list them is told once.
+func TestStrangers(t *testing.T) {
+	resetAfter(t)
+	createCustom(t)
+	owned := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: "web"}
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := cluster.CreateAll(ctx, farm("free", ""), farm("north", "nlp"), farm("web", "nlp", owned))
+		return err == nil || apierrors.IsAlreadyExists(err), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := load.Options{Kinds: []string{"bizgroupresourcequotas"}, Extra: []snapshot.Kind{rollouts()}, Strangers: true}
+	s, err := load.Live(t.Context(), cluster.RESTConfig(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, object := range s.Others {
+		names = append(names, object.GroupVersionKind().String()+" "+object.GetNamespace()+"/"+object.GetName())
+	}
+	if diff := cmp.Diff([]string{"example.com/v2, Kind=Farm default/north", "argoproj.io/v1alpha1, Kind=Rollout default/tied"}, names); diff != "" || len(s.Missing) > 0 {
+		t.Errorf("Missing %v, Others (-want +got):\n%s", s.Missing, diff)
+	}
+	if spec := s.Others[0].Object["spec"]; spec != nil {
+		t.Errorf("more than metadata is loaded: %v", spec)
+	}
+
+	stranger := cluster.RESTConfig()
+	stranger.Impersonate = rest.ImpersonationConfig{UserName: "stranger", Groups: []string{"system:authenticated"}}
+	opts.Kinds, opts.Extra = []string{}, nil
+	if s, err = load.Live(t.Context(), stranger, opts); err != nil {
+		t.Fatal(err)
+	}
+	want := []snapshot.Missing{{Resource: snapshot.OtherKinds, Reason: snapshot.Forbidden}}
+	if diff := cmp.Diff(want, s.Missing); diff != "" || len(s.Others) > 0 {
+		t.Errorf("Others %v, Missing (-want +got):\n%s", s.Others, diff)
 	}
 }
