@@ -152,6 +152,11 @@ func declaredAt(prices []corev1.ResourceList, w *workload.Workload, opts Options
 	return sum
 }
 
+// living is what lives of the workload.
+func living(w *workload.Workload, opts Options) corev1.ResourceList {
+	return livingAt(prices(w, opts), w, opts)
+}
+
 // livingAt is what lives of the workload, less what an update's surge may at those prices.
 func livingAt(prices []corev1.ResourceList, w *workload.Workload, opts Options) corev1.ResourceList {
 	sum := lives(w, opts.Made)

@@ -53,7 +53,9 @@ func (c Change) growth(group *Group, surge bool) corev1.ResourceList {
 func (c Change) declaresMore(opts Options) corev1.ResourceList {
 	more := Increase(declared(c.Old, opts), declared(c.New, c.since(opts)))
 	if len(opts.Made) > 0 {
-		raise(more, Increase(lives(c.Old, opts.Made), lives(c.New, opts.Made)))
+		before := *c.New
+		before.Models = c.Old.Models
+		raise(more, Increase(living(&before, opts), living(c.New, opts)))
 		opts.Made = nil
 		raise(more, Increase(declared(c.Old, opts), declared(c.New, c.since(opts))))
 	}

@@ -94,7 +94,7 @@ func TestKubectl(t *testing.T) {
 	}
 
 	short := func(needs, left, missing string) string {
-		return fmt.Sprintf("denied the request: group %s: limits.cpu: needs %s, %s of 8 left (short %s); largest that fits: 4 replicas; sibling %s has 20 idle\n",
+		return fmt.Sprintf("denied the request: group %s: limits.cpu: needs %s, %s of 8 left (short %s); largest that fits: 4 replicas; sibling %s has 20 idle",
 			nlp, needs, left, missing, vision)
 	}
 	apply := "Error from server (Forbidden): error when applying patch"

@@ -351,7 +351,7 @@ func TestSumsAreExact(t *testing.T) {
 	rest := w.pod("rest", nlp, corev1.ResourceRequirements{Limits: corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("2m"), corev1.ResourceMemory: resource.MustParse("1Mi"),
 	}})
-	w.refused(w.Create(t.Context(), rest), "group "+nlp+": limits.cpu: needs 0.002, 0.001 of 1 left (short 0.001)")
+	w.refusedWith(w.Create(t.Context(), rest), "group "+nlp+": limits.cpu: needs 0.002, 0.001 of 1 left (short 0.001)")
 	rest.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("1m")
 	rest.Spec.Containers[0].Resources.Requests = nil
 	w.create(rest)
