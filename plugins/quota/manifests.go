@@ -43,9 +43,9 @@ func (s subject) autoscaler() *unstructured.Unstructured {
 func readManifests(env cli.Env, files resource.FilenameOptions, kinds *workload.Kinds, namespace string) ([]subject, error) {
 	manifests, err := cli.ManifestReader{
 		Files: files, Workloads: kinds, Namespace: namespace,
-		Also:    func(kind snapshot.Kind) bool { return kind.Kind == stowagev1alpha1.BizGroupResourceQuotaKind },
-		Plain:   quota.IsAutoscaler,
-		Ignored: "no workload and no business group",
+		Also:     func(kind snapshot.Kind) bool { return kind.Kind == stowagev1alpha1.BizGroupResourceQuotaKind },
+		Plain:    quota.IsAutoscaler,
+		Ignored:  "no workload and no business group",
 		Stranger: func(object *unstructured.Unstructured) bool { return state.IsStranger(kinds, object) },
 	}.Read(env)
 	if err != nil {

@@ -76,7 +76,7 @@ func (t *Trial) ungrouped(ctx context.Context, e Edit, before snapshot.Object, c
 		if err != nil {
 			return nil, err
 		}
-		notes = append(notes, inherited(change.New, check)...)
+		notes = append(notes, inherited(check)...)
 	}
 	return notes, nil
 }
@@ -94,7 +94,7 @@ func (t *Trial) byController(ctx context.Context, change quota.Change) (*report.
 
 // inherited says that a group is charged for what the workload makes, and whether it will
 // let that by.
-func inherited(w *workload.Workload, check *report.QuotaCheck) []string {
+func inherited(check *report.QuotaCheck) []string {
 	note := fmt.Sprintf("names no group itself: what it makes is charged to group %s, which its template names (label %s)", check.Group, stowagev1alpha1.GroupLabel)
 	if !check.Allowed {
 		note += fmt.Sprintf(", and refused there: %s", strings.Join(check.Reasons, "; "))
