@@ -110,12 +110,21 @@ func (o *options) link() string { return filepath.Join(o.root, ".lab", "kubeconf
 
 // up starts the lab. Until all of it succeeded, the lab ends with this process.
 func (o *options) up(ctx context.Context) error {
+	l, err := o.start(ctx)
+	if err != nil {
+		return err
+	}
+	return l.Detach()
+}
+
+// start starts the lab, which ends with this process unless it is detached.
+func (o *options) start(ctx context.Context) (*lab.Lab, error) {
 	if _, err := os.Stat(o.dir()); err == nil {
-		return fmt.Errorf("lab %s is there already: end it with make lab-down LAB_NAME=%s, or choose another LAB_NAME", o.name, o.name)
+		return nil, fmt.Errorf("lab %s is there already: end it with make lab-down LAB_NAME=%s, or choose another LAB_NAME", o.name, o.name)
 	}
 	c, err := o.read()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	began := time.Now()
 	opts := lab.Options{Dir: o.dir(), Log: o.progress}
@@ -124,13 +133,13 @@ func (o *options) up(ctx context.Context) error {
 	}
 	l, err := lab.Start(ctx, opts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(o.progress, "lab: control plane up in %s\n", since(began))
 	if err := o.furnish(ctx, l, c); err != nil {
-		return errors.Join(err, l.Close())
+		return nil, errors.Join(err, l.Close())
 	}
-	return l.Detach()
+	return l, nil
 }
 
 // furnish brings all that the lab is to have, and says how it is reached.

@@ -29,16 +29,18 @@ func TestQuotaWalk(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Chdir("../..")
-	t.Cleanup(func() { // what a failure below leaves
-		if err := lab.Remove(filepath.Join(root, ".lab", defaultName)); err != nil {
+	var exports, progress bytes.Buffer
+	o := &options{root: root, name: defaultName, fleet: "examples/fleet.yaml", quota: true, out: &exports, progress: &progress}
+	l, err := o.start(t.Context()) // not detached, as make lab does: it ends with the test, however that ends
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	w := walk{T: t, exports: run(t, root, "up", "--quota", "--fleet", "examples/fleet.yaml"), home: root}
-	l, err := lab.Open(filepath.Join(root, ".lab", defaultName))
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := walk{T: t, exports: exports.String(), home: root}
 	if w.groups, err = groupClient(l); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,6 @@ func TestQuotaWalk(t *testing.T) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s, - is recorded, + is what is shown (go test ./hack/lab -run Walk -update):\n%s", page, diff)
 	}
-	run(t, root, "down")
 }
 
 // walk is a shell in which the exports of the lab were pasted.
