@@ -47,7 +47,7 @@ func kindOf(obj client.Object) *workload.Kind {
 		"*v1.Deployment": "Deployment", "*v1.ReplicaSet": "ReplicaSet",
 	}[fmt.Sprintf("%T", obj)]
 	if resource == "" {
-		return table.Of(podKind)
+		return table.Of(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind())
 	}
 	return table.Of(appsv1.SchemeGroupVersion.WithKind(resource).GroupKind())
 }

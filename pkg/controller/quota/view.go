@@ -193,7 +193,7 @@ func (v *View) removeWorkload(uid types.UID, obj runtime.Object, live bool, t *t
 		v.departed[uid] = v.clock.Now()
 	}
 	v.assignMade(uid, t, 0)
-	if old.Kind.GroupKind() != podKind {
+	if !old.Kind.IsPod() {
 		return
 	}
 	pod, ok := obj.(*corev1.Pod)
@@ -205,9 +205,6 @@ func (v *View) removeWorkload(uid types.UID, obj runtime.Object, live bool, t *t
 		t.add(r.group)
 	}
 }
-
-// podKind is the kind of pods.
-var podKind = corev1.SchemeGroupVersion.WithKind("Pod").GroupKind()
 
 // assign says who pays for the run of a pod: the group of the workload that it is
 // charged as. While some maker of it is not there, who paid before goes on.
